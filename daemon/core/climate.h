@@ -1,0 +1,1 @@
+../../firmware/sgw-node/climate.h

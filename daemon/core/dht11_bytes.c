@@ -1,0 +1,1 @@
+../../firmware/sgw-node/dht11_bytes.c

@@ -1,0 +1,1 @@
+../../firmware/sgw-node/frame_crc.c
