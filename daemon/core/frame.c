@@ -221,7 +221,8 @@ static int parse_body(struct fields fields, struct frame_counters *counters, str
     struct field type;
     int r;
 
-    (void)take_field(&fields, &version);
+    if (!take_field(&fields, &version))
+        return -EBADMSG;
     if (!field_is(&version, FRAME_VERSION)) {
         if (!is_other_version(&version))
             return -EBADMSG;

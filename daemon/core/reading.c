@@ -53,25 +53,29 @@ const char *quantity_name(const char *key) {
     return key;
 }
 
-static bool key_is_reserved(const char *key) {
+static bool is_word(const char *text, size_t length, const char *word) {
+    return length == strlen(word) && memcmp(text, word, length) == 0;
+}
+
+static bool key_is_reserved(const char *text, size_t length) {
     for (size_t i = 0; i < sizeof(reserved) / sizeof(*reserved); i++)
-        if (strcmp(key, reserved[i]) == 0)
+        if (is_word(text, length, reserved[i]))
             return true;
     for (size_t i = 0; i < sizeof(published) / sizeof(*published); i++)
-        if (strcmp(key, published[i].name) == 0)
+        if (is_word(text, length, published[i].name))
             return true;
     return false;
 }
 
 static int parse_key(const char *text, size_t length, char key[QUANTITY_KEY_LENGTH + 1]) {
-    if (length < 1 || length > QUANTITY_KEY_LENGTH)
+    if (length < 1 || length > QUANTITY_KEY_LENGTH || key_is_reserved(text, length))
         return -EBADMSG;
     for (size_t i = 0; i < length; i++)
         if (!is_digit(text[i]) && !is_lower(text[i]))
             return -EBADMSG;
     memcpy(key, text, length);
     key[length] = '\0';
-    return key_is_reserved(key) ? -EBADMSG : 0;
+    return 0;
 }
 
 static int parse_value(const char *text, size_t length, struct quantity *quantity) {
