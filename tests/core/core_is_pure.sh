@@ -4,7 +4,7 @@
 #
 # usage: core_is_pure.sh libcore.a
 set -eu
-allowed='^(mem|str|v?snprintf|__assert_fail|__aeabi_|__u?(div|mod)|__(asan|ubsan|stack_chk|sanitizer|sancov|gcov|llvm)|__.*_chk$|_GLOBAL_OFFSET_TABLE_)'
+allowed='^(mem|bcmp$|str|v?snprintf|__assert_fail|__aeabi_|__u?(div|mod)|__(asan|ubsan|stack_chk|sanitizer|sancov|gcov|llvm)|__.*_chk$|_GLOBAL_OFFSET_TABLE_)'
 wanted=$(nm --undefined-only --format=posix "$1" | awk '$2 == "U" { print $1 }' | sort -u)
 own=$(nm --defined-only --format=posix "$1" | awk 'NF > 1 { print $1 }' | sort -u)
 [ -n "$own" ] || { echo "nothing is defined in $1"; exit 1; }
