@@ -36,6 +36,8 @@ static bool was_unheard(enum sensor_state state) {
 static bool is_settled(const struct sensor *sensor, enum sensor_event event) {
     if (event == SENSOR_GAVE_READING && was_unheard(sensor->state))
         return true;
+    if (sensor->state == leads[event].state) /* only the cause can change, and must not flutter */
+        return sensor->repeats >= leads[event].events;
     return sensor->leaning_events >= leads[event].events;
 }
 
@@ -46,6 +48,8 @@ int sensor_note(struct sensor *sensor, enum sensor_event event, enum cause cause
         lead.cause = cause;
     sensor->leaning_events = sensor->leaning == lead.state ? sensor->leaning_events + 1 : 1;
     sensor->leaning = lead.state;
+    sensor->repeats = sensor->repeated == event ? sensor->repeats + 1 : 1;
+    sensor->repeated = event;
     if (!is_settled(sensor, event))
         return 0;
     if (sensor->state == lead.state && sensor->cause == lead.cause)

@@ -6,7 +6,8 @@
  * things.
  *
  * Pure. One failed read is normal for a DHT11 and no alarm, so a state changes only after
- * SENSOR_PATIENCE events of a kind in a row; a board that vanished or a wrong one is said at once.
+ * SENSOR_PATIENCE events in a row that speak for it, and the cause of a state that stays after as
+ * many of one kind; a board that vanished or a wrong one is said at once.
  */
 
 #include <stdint.h>
@@ -44,6 +45,8 @@ struct sensor {
     enum cause cause;
     enum sensor_state leaning; /* the state that the last events speak for */
     unsigned leaning_events;
+    enum sensor_event repeated; /* the last event, and how often it came in a row */
+    unsigned repeats;
 
     bool has_reading;
     struct reading last;
