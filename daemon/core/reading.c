@@ -166,6 +166,9 @@ int quantity_render_value(const struct quantity *quantity, char *text, size_t si
 int reading_render(const struct reading *reading, char *text, size_t size) {
     size_t length = 0;
 
+    if (size == 0)
+        return -ENOSPC;
+    text[0] = '\0';
     for (size_t i = 0; i < reading->count; i++) {
         const struct quantity *quantity = &reading->quantities[i];
         int n = snprintf(text + length, size - length, "%s%s=", i > 0 ? "," : "", quantity->key);

@@ -45,7 +45,8 @@ bool name_is_valid(const char *name);
 const char *quantity_name(const char *key);
 
 /*
- * Reads "key=value" of length bytes: key 1 to 8 of a-z 0-9, value -?d{1,7}(.d{1,3})?.
+ * Reads "key=value" of length bytes: key 1 to 8 of a-z 0-9, value -?d{1,7}(.d{1,3})?, within
+ * +-2147483.647 when it has three decimals.
  *
  * Returns 0; -EBADMSG when it is malformed, is a negative zero, or the key would hide a field of
  * the published object.
