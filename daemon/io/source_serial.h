@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Boards on a serial port. One object per configured source, and all of its state is in it.
+ *
+ *     looking --open--> reading --hang-up--> looking        (once a second, for as long as it
+ * takes)
+ *
+ * A port that is not there is no error. io/boards.h takes what it brings.
+ */
+
+#include "io/source.h"
+
+extern const struct source_driver source_serial_driver; /* "serial" */
