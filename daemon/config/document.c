@@ -47,33 +47,55 @@ const char *document_text(struct config_document *document, const char *format, 
     return text ? text : "";
 }
 
-static void tell(const struct config_document *document, int priority, unsigned line,
-                 const char *key, const char *sentence) {
-    const char *path = document->config.path;
-    char message[1024];
-    int n = line > 0 ? snprintf(message, sizeof(message), "%s:%u: %s", path, line, sentence)
-                     : snprintf(message, sizeof(message), "%s: %s", path, sentence);
+/* One thing to tell. Warnings do not make the file unsound. */
+struct document_finding {
+    struct document_finding *next;
+    int priority;
+    unsigned line; /* 0: of the whole file */
+    const char *key;
+    const char *sentence;
+};
 
-    if (n < 0)
-        return;
-    if (line > 0 && key)
-        (void)log_emit(priority, 0, message,
-                       LOG_FIELDS({ "PATH", path }, { "LINE", LOG_NUMBER(line) }, { "KEY", key }));
-    else if (line > 0)
-        (void)log_emit(priority, 0, message,
-                       LOG_FIELDS({ "PATH", path }, { "LINE", LOG_NUMBER(line) }));
-    else
-        (void)log_emit(priority, 0, message, LOG_FIELDS({ "PATH", path }));
-}
-
-static void tell_error(struct config_document *document, unsigned line, const char *key,
-                       const char *format, va_list arguments) {
+static void note(struct config_document *document, int priority, unsigned line, const char *key,
+                 const char *format, va_list arguments) {
+    struct document_finding **at = &document->first;
+    struct document_finding *finding;
     char sentence[768];
 
-    if (document->errors++ >= DOCUMENT_ERRORS_TOLD)
+    document->errors += priority == LOG_ERR;
+    if (document->findings++ >= DOCUMENT_FINDINGS)
         return;
-    if (vsnprintf(sentence, sizeof(sentence), format, arguments) >= 0)
-        tell(document, LOG_ERR, line, key, sentence);
+    finding = document_allocate(document, sizeof(*finding));
+    if (!finding || vsnprintf(sentence, sizeof(sentence), format, arguments) < 0)
+        return;
+    while (*at && (*at)->line <= line)
+        at = &(*at)->next;
+    *finding = (struct document_finding){
+        .next = *at,
+        .priority = priority,
+        .line = line,
+        .key = key ? document_text(document, "%s", key) : NULL,
+        .sentence = document_text(document, "%s", sentence),
+    };
+    *at = finding;
+}
+
+static void tell(const char *path, const struct document_finding *finding) {
+    char message[1024];
+    char line[24];
+    struct log_field fields[4] = { { "PATH", path } };
+    size_t n = 1;
+
+    if (finding->line > 0) {
+        (void)snprintf(message, sizeof(message), "%s:%u: %s", path, finding->line,
+                       finding->sentence);
+        fields[n++] = (struct log_field){ "LINE", log_number(finding->line, line) };
+    } else {
+        (void)snprintf(message, sizeof(message), "%s: %s", path, finding->sentence);
+    }
+    if (finding->key)
+        fields[n++] = (struct log_field){ "KEY", finding->key };
+    (void)log_emit(finding->priority, 0, message, fields);
 }
 
 void document_error_at(struct config_document *document, unsigned line, const char *key,
@@ -81,7 +103,7 @@ void document_error_at(struct config_document *document, unsigned line, const ch
     va_list arguments;
 
     va_start(arguments, format);
-    tell_error(document, line, key, format, arguments);
+    note(document, LOG_ERR, line, key, format, arguments);
     va_end(arguments);
 }
 
@@ -129,20 +151,16 @@ void document_error(struct config_document *document, const char *key, const cha
     va_list arguments;
 
     va_start(arguments, format);
-    tell_error(document, line_of(document, key), key, format, arguments);
+    note(document, LOG_ERR, line_of(document, key), key, format, arguments);
     va_end(arguments);
 }
 
 void document_warning(struct config_document *document, const char *key, const char *format, ...) {
     va_list arguments;
-    char sentence[768];
-    int n;
 
     va_start(arguments, format);
-    n = vsnprintf(sentence, sizeof(sentence), format, arguments);
+    note(document, LOG_WARNING, line_of(document, key), key, format, arguments);
     va_end(arguments);
-    if (n >= 0)
-        tell(document, LOG_WARNING, line_of(document, key), key, sentence);
 }
 
 bool document_line_is_refused(const struct config_document *document, unsigned line) {
@@ -261,25 +279,27 @@ int document_new(const char *path, struct config_document **ret) {
     document->config.path = document_text(document, "%s", path);
     document->folder = folder_of(document, path);
     r = read_and_parse(document);
-    if (r < 0)
+    if (r < 0) {
+        (void)document_conclude(document);
         return r;
+    }
     *ret = document;
     document = NULL;
     return 0;
 }
 
 int document_conclude(struct config_document *document) {
-    char sentence[64];
+    const char *path = document->config.path;
 
+    for (const struct document_finding *finding = document->first; finding; finding = finding->next)
+        tell(path, finding);
+    document->first = NULL;
+    if (document->findings > DOCUMENT_FINDINGS)
+        (void)log_error(0, "only the first errors in the configuration were told", { "PATH", path },
+                        { "MORE", LOG_NUMBER(document->findings - DOCUMENT_FINDINGS) });
     if (document->out_of_memory)
-        return log_error(-ENOMEM, "cannot read the configuration",
-                         { "PATH", document->config.path });
-    if (document->errors <= DOCUMENT_ERRORS_TOLD)
-        return document->errors > 0 ? -EINVAL : 0;
-    (void)snprintf(sentence, sizeof(sentence), "%u more errors",
-                   document->errors - DOCUMENT_ERRORS_TOLD);
-    tell(document, LOG_ERR, 0, NULL, sentence);
-    return -EINVAL;
+        return log_error(-ENOMEM, "cannot read the configuration", { "PATH", path });
+    return document->errors > 0 ? -EINVAL : 0;
 }
 
 struct config_document *document_free(struct config_document *document) {

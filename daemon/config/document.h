@@ -4,8 +4,8 @@
 /*
  * One configuration file while it is read, and afterwards the owner of all that was read from it.
  *
- * Every finding is told at once, "/etc/sensorgw.conf:12: sentence", and counted; the caller goes on
- * to the next one. Source: the libconfig manual, 1.5 and 1.7.
+ * Errors are gathered, so that one reading finds all of them, and told in the order of their lines:
+ * "/etc/sensorgw.conf:12: sentence". Source: the libconfig manual, 1.5 and 1.7.
  */
 
 #include <libconfig.h>
@@ -16,8 +16,8 @@
 
 enum {
     DOCUMENT_SIZE_MAX = 1 << 20,
-    DOCUMENT_ERRORS_TOLD = 100, /* more are only counted */
-    DOCUMENT_KEY_SIZE = 128,    /* "sensors[12].nodes[3].name" */
+    DOCUMENT_FINDINGS = 100, /* told at most; more are counted */
+    DOCUMENT_KEY_SIZE = 128, /* "sensors[12].nodes[3].name" */
     DOCUMENT_REFUSED_LINES = 64,
 };
 
@@ -35,6 +35,8 @@ struct config_document {
     const char *folder; /* relative paths start here */
     config_t parsed;
     unsigned errors;
+    unsigned findings;
+    struct document_finding *first;                 /* by line */
     unsigned refused_lines[DOCUMENT_REFUSED_LINES]; /* hold a number that was refused already */
     size_t refused_count;
     bool out_of_memory;
@@ -48,7 +50,7 @@ struct config_document {
  */
 int document_new(const char *path, struct config_document **ret);
 
-/* Returns 0 when all was well; -EINVAL after errors; -ENOMEM. Tells what was not told yet. */
+/* Tells all findings. Returns 0 when there was no error among them, -EINVAL, or -ENOMEM. */
 int document_conclude(struct config_document *document);
 struct config_document *document_free(struct config_document *document);
 DEFINE_CLEANUP(struct config_document, document_free);
@@ -68,7 +70,7 @@ void document_key_index(char key[static DOCUMENT_KEY_SIZE], const char *list, si
 const config_setting_t *document_find(const struct config_document *document, const char *key);
 
 /*
- * Tells an error about a key, at its line or, where it is missing, at the line of what should hold
+ * Notes an error about a key, at its line or, where it is missing, at the line of what should hold
  * it.
  */
 void document_error(struct config_document *document, const char *key, const char *format, ...)

@@ -2,16 +2,15 @@
 #include "config/forms.h"
 
 #include <arpa/inet.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "core/reading.h"
 #include "core/topic.h"
+#include "core/usb_name.h"
 
 enum { LABEL_LENGTH = 63, IPV6_SIZE = 16 };
 
 static const char digits[] = "0123456789";
-static const char hex_digits[] = "0123456789abcdefABCDEF";
 static const char host_characters[] =
     "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_";
 
@@ -73,21 +72,12 @@ static const char *check_host(const char *text) {
     return is_host_name(text) ? NULL : "must be a host name or an IP address";
 }
 
-static bool is_hex4(const char *text) {
-    return strspn(text, hex_digits) >= 4;
-}
-
-bool form_is_usb(const char *device) {
-    if (strncmp(device, "usb:", 4) != 0 || !is_hex4(device + 4) || device[8] != ':' ||
-        !is_hex4(device + 9))
-        return false;
-    return device[13] == '\0' || (device[13] == ':' && device[14] != '\0');
-}
-
 static const char *check_device(const char *text) {
-    if (form_is_usb(text))
+    struct usb_name name;
+
+    if (usb_name_parse(text, &name) == 0)
         return NULL;
-    if (strncmp(text, "usb:", 4) == 0)
+    if (usb_name_is(text))
         return "must be usb:VID:PID or usb:VID:PID:SERIAL, VID and PID with four hex digits each: "
                "`sensorgw ports` shows them";
     if (text[0] != '/')
@@ -188,13 +178,7 @@ const char *form_name(enum form form) {
     return "a text in quotes";
 }
 
-const char *form_show(const char *text, char shown[static FORM_SHOWN_SIZE]) {
-    size_t length = 0;
-
-    for (; text[length] != '\0' && length < FORM_SHOWN_SIZE - 1; length++)
-        shown[length] = text[length] >= ' ' && text[length] <= '~' ? text[length] : '?';
-    shown[length] = '\0';
-    if (text[length] != '\0')
-        memcpy(shown + length - 3, "...", 3);
+const char *form_show(const char *text, char shown[static PRINTABLE_SIZE]) {
+    printable_string(text, shown);
     return shown;
 }

@@ -3,12 +3,12 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #include "config/forms.h"
 #include "core/reading.h"
+#include "core/usb_name.h"
 
-enum { NODE_SUFFIX_LENGTH = 6 /* -65535 */, USB_LENGTH = 13 /* usb:VVVV:PPPP */, NODE_MAX = 65535 };
+enum { NODE_SUFFIX_LENGTH = 6 /* -65535 */, NODE_MAX = 65535 };
 
 /* bits/termios-baud.h */
 static const unsigned bauds[] = {
@@ -64,10 +64,13 @@ static void check_node(struct config_document *document, size_t i) {
 
 /* Do the two name one port, or may they: usb:2341:0043 is also the board with a serial number? */
 static bool share_a_port(const char *a, const char *b) {
-    if (!form_is_usb(a) || !form_is_usb(b))
+    struct usb_name one;
+    struct usb_name other;
+
+    if (usb_name_parse(a, &one) < 0 || usb_name_parse(b, &other) < 0)
         return strcmp(a, b) == 0;
-    return strncasecmp(a, b, USB_LENGTH) == 0 && (a[USB_LENGTH] == '\0' || b[USB_LENGTH] == '\0' ||
-                                                  strcmp(a + USB_LENGTH, b + USB_LENGTH) == 0);
+    return usb_name_matches(&one, other.vendor, other.product, other.serial) ||
+           usb_name_matches(&other, one.vendor, one.product, one.serial);
 }
 
 static void check_device(struct config_document *document, size_t i) {
