@@ -7,7 +7,8 @@
  *
  * Pure. Neither a hello (it also answers '?') nor sequence 0 (the counter wraps) means a restart:
  * only an uptime or a sequence that went back, or an uptime that stood still while time passed
- * here.
+ * here. A sequence that seems to go back is a long loss when the uptime shows that the board ran
+ * on all the while.
  */
 
 #include <stdbool.h>
