@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "avr_extint.h"
 #include "avr_ioport.h"
 #include "sim_cycle_timers.h"
 #include "virtual_time.h"
@@ -216,6 +217,9 @@ void dht11_model_update(struct dht11_model *model) {
     struct conditions now = script_at(model->script, virtual_time_ms(model->avr->cycle) / 1000);
     bool holds_low = now.fault == FAULT_STUCK;
 
+    /* D2 is INT0 as well, unused here. simavr would look at it in every cycle while it is low, and
+     * comes back to this with every reset. */
+    avr_extint_set_strict_lvl_trig(model->avr, 0, false);
     if (holds_low == model->is_holding_low)
         return;
     model->is_holding_low = holds_low;

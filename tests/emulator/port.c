@@ -102,14 +102,14 @@ static void flush_queue(struct port *port) {
     memmove(port->queue, port->queue + n, port->queued_bytes);
 }
 
+/* Not for ever: commands are to be heard meanwhile. */
 static void wait_for_room(struct port *port) {
     struct pollfd master = { .fd = port->master, .events = POLLOUT };
 
-    while (port->queued_bytes > sizeof(port->queue) / 2) {
-        if (poll(&master, 1, ROOM_WAIT_MS) < 0 || (master.revents & POLLHUP))
-            return;
+    if (port->queued_bytes < sizeof(port->queue) / 2)
+        return;
+    if (poll(&master, 1, ROOM_WAIT_MS) > 0 && !(master.revents & POLLHUP))
         flush_queue(port);
-    }
 }
 
 /*

@@ -158,11 +158,18 @@ int script_load(struct script *script, const char *path) {
 }
 
 struct conditions script_at(const struct script *script, double time_s) {
-    struct conditions conditions = script->commanded;
+    size_t begun = 0; /* rows */
+    size_t not_begun = script->n_rows;
 
-    for (size_t i = 0; i < script->n_rows && script->rows[i].at_s <= time_s; i++)
-        conditions = script->rows[i].conditions;
-    return conditions;
+    while (begun < not_begun) {
+        size_t middle = begun + (not_begun - begun) / 2;
+
+        if (script->rows[middle].at_s <= time_s)
+            begun = middle + 1;
+        else
+            not_begun = middle;
+    }
+    return begun > 0 ? script->rows[begun - 1].conditions : script->commanded;
 }
 
 int script_set_temperature(struct script *script, double time_s, const char *text) {
