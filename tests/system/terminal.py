@@ -57,13 +57,14 @@ class Terminal:
         deadline = time.monotonic() + timeout
         while True:
             line = self._line(deadline)
+            begin = max(line.rfind(b"$"), 0)
             try:
-                frame = Frame.parse(line[max(line.rfind(b"$"), 0) :])
+                frame = Frame.parse(line[begin:])
             except ValueError:
                 self.damaged.append(line)
                 continue
-            if not line.startswith(b"$SGW1"):
-                self.damaged.append(line[: line.rfind(b"$")])
+            if begin > 0:
+                self.damaged.append(line[:begin])
             if frame.type in types and where(frame):
                 return frame
 
