@@ -17,11 +17,12 @@ static const struct {
     unsigned baud;
     speed_t speed;
 } speeds[] = {
-    { 300, B300 },         { 600, B600 },         { 1200, B1200 },       { 2400, B2400 },
-    { 4800, B4800 },       { 9600, B9600 },       { 19200, B19200 },     { 38400, B38400 },
-    { 57600, B57600 },     { 115200, B115200 },   { 230400, B230400 },   { 460800, B460800 },
-    { 500000, B500000 },   { 576000, B576000 },   { 921600, B921600 },   { 1000000, B1000000 },
-    { 1152000, B1152000 }, { 1500000, B1500000 }, { 2000000, B2000000 },
+    { 300, B300 },         { 600, B600 },         { 1200, B1200 },       { 1800, B1800 },
+    { 2400, B2400 },       { 4800, B4800 },       { 9600, B9600 },       { 19200, B19200 },
+    { 38400, B38400 },     { 57600, B57600 },     { 115200, B115200 },   { 230400, B230400 },
+    { 460800, B460800 },   { 500000, B500000 },   { 576000, B576000 },   { 921600, B921600 },
+    { 1000000, B1000000 }, { 1152000, B1152000 }, { 1500000, B1500000 }, { 2000000, B2000000 },
+    { 2500000, B2500000 }, { 3000000, B3000000 }, { 3500000, B3500000 }, { 4000000, B4000000 },
 };
 
 static bool find_speed(unsigned baud, speed_t *ret) {
@@ -43,7 +44,7 @@ void serial_port_init(struct serial_port *port) {
     *port = (struct serial_port){ .fd = -1 };
 }
 
-static int resolve_usb(const char *device, struct serial_port *port) {
+static int find_usb(struct serial_port *port, const char *device) {
     CLEANUP(serial_list_freep) struct serial_list *list = NULL;
     const struct serial_device *found;
     struct usb_name name;
@@ -62,11 +63,11 @@ static int resolve_usb(const char *device, struct serial_port *port) {
     return 0;
 }
 
-static int resolve(const char *device, struct serial_port *port) {
+int serial_port_find(struct serial_port *port, const char *device) {
     int n;
 
     if (usb_name_is(device))
-        return resolve_usb(device, port);
+        return find_usb(port, device);
     port->matches = 1;
     n = snprintf(port->path, sizeof(port->path), "%s", device);
     return n < 0 || (size_t)n >= sizeof(port->path) ? -ENAMETOOLONG : 0;
@@ -124,7 +125,7 @@ int serial_port_open(struct serial_port *port, const char *device, unsigned baud
 
     if (!find_speed(baud, &speed))
         return -EINVAL;
-    r = resolve(device, port);
+    r = serial_port_find(port, device);
     if (r < 0)
         return r;
     fd = open(port->path, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);

@@ -26,6 +26,9 @@ bool serial_baud_is_supported(unsigned baud);
 
 void serial_port_init(struct serial_port *port);
 
+/* Says in port->path where the device is now; as serial_port_open, without opening it. */
+int serial_port_find(struct serial_port *port, const char *device);
+
 /*
  * Opens a device: a path, with all links followed anew, or usb:VID:PID[:SERIAL].
  *
