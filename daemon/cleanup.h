@@ -12,10 +12,10 @@
 
 #define CLEANUP(function) __attribute__((cleanup(function)))
 
-#define DEFINE_CLEANUP(type, function)                                                             \
-    static inline void function##p(type **object) {                                               \
-        *object = function(*object);                                                               \
-    }                                                                                              \
+#define DEFINE_CLEANUP(type, function)              \
+    static inline void function##p(type **object) { \
+        *object = function(*object);                \
+    }                                               \
     struct cleanup_needs_a_semicolon
 
 static inline void close_fdp(int *fd) {

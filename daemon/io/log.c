@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+#include "io/log.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <systemd/sd-journal.h>
+#include <unistd.h>
+
+enum { ENTRY_FIELDS = 24, FIELD_SIZE = 1024 };
+
+static bool to_journal;
+static int least_urgent = LOG_INFO;
+
+/* sd-journal(3): JOURNAL_STREAM holds device and inode of the journal's end of stderr. */
+static bool stderr_is_the_journal(void) {
+    const char *stream = getenv("JOURNAL_STREAM");
+    unsigned long long device;
+    unsigned long long inode;
+    struct stat status;
+
+    return stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 &&
+           fstat(STDERR_FILENO, &status) == 0 && status.st_dev == device && status.st_ino == inode;
+}
+
+void log_init(void) {
+    to_journal = stderr_is_the_journal();
+    least_urgent = getenv("SENSORGW_DEBUG") ? LOG_DEBUG : LOG_INFO;
+}
+
+/* One entry under construction: its fields, each "KEY=value". */
+struct entry {
+    char text[ENTRY_FIELDS][FIELD_SIZE];
+    struct iovec vectors[ENTRY_FIELDS];
+    int count;
+};
+
+static void add(struct entry *entry, const char *prefix, const char *key, const char *value) {
+    char *text = entry->text[entry->count];
+    int n;
+
+    if (entry->count == ENTRY_FIELDS)
+        return;
+    n = snprintf(text, FIELD_SIZE, "%s%s=%s", prefix, key, value);
+    if (n < 0)
+        return;
+    entry->vectors[entry->count++] = (struct iovec){
+        .iov_base = text,
+        .iov_len = (size_t)(n < FIELD_SIZE ? n : FIELD_SIZE - 1),
+    };
+}
+
+/* MESSAGE_ID is the journal's own; everything else is ours. */
+static bool is_journal_key(const char *key) {
+    return strcmp(key, "MESSAGE_ID") == 0;
+}
+
+static void send_to_journal(int priority, int error, const char *message,
+                            const struct log_field *fields) {
+    struct entry entry = { .count = 0 };
+    char number[24];
+
+    add(&entry, "", "MESSAGE", message);
+    add(&entry, "", "PRIORITY", log_number(priority, number));
+    add(&entry, "", "SYSLOG_IDENTIFIER", "sensorgw");
+    if (error < 0)
+        add(&entry, "", "ERRNO", log_number(-error, number));
+    for (const struct log_field *field = fields; field->key; field++)
+        add(&entry, is_journal_key(field->key) ? "" : "SENSORGW_", field->key, field->value);
+    (void)sd_journal_sendv(entry.vectors, entry.count);
+}
+
+static bool needs_quotes(const char *value) {
+    return value[0] == '\0' || strpbrk(value, " \t\n\"=") != NULL;
+}
+
+static void print(int priority, int error, const char *message, const struct log_field *fields) {
+    char line[4096];
+    FILE *out = fmemopen(line, sizeof(line), "w");
+
+    if (!out)
+        return;
+    if (!isatty(STDERR_FILENO))
+        (void)fprintf(out, "<%d>", priority);
+    (void)fputs(message, out);
+    for (const struct log_field *field = fields; field->key; field++) {
+        if (is_journal_key(field->key))
+            continue;
+        (void)fprintf(out, needs_quotes(field->value) ? " %s=\"%s\"" : " %s=%s", field->key,
+                      field->value);
+    }
+    if (error < 0)
+        (void)fprintf(out, " ERROR=\"%s\"", strerror(-error));
+    (void)fputc('\n', out);
+    (void)fclose(out);
+    (void)fputs(line, stderr);
+}
+
+int log_emit(int priority, int error, const char *message, const struct log_field *fields) {
+    if (priority > least_urgent)
+        return error;
+    if (to_journal)
+        send_to_journal(priority, error, message, fields);
+    else
+        print(priority, error, message, fields);
+    return error;
+}
+
+const char *log_number(long long number, char text[static 24]) {
+    (void)snprintf(text, 24, "%lld", number);
+    return text;
+}
