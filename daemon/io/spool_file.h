@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * The spool's SQLite database: what is in it and how it is written. io/spool.c decides when.
+ *
+ * Write-ahead log, one writer, small pages. Nothing here syncs but a checkpoint: synchronous=NORMAL
+ * with automatic checkpoints off never flushes inside a commit, except once at the head of each new
+ * log. The database file and its -shm are never opened or closed by hand: that would drop SQLite's
+ * POSIX locks. The -wal has none.
+ *
+ * Source: "How To Corrupt An SQLite Database File", section 2.2; "Write-Ahead Logging".
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cleanup.h"
+#include "core/reading.h"
+
+/* One row: a reading and what its id and its time need. */
+struct spool_row {
+    uint64_t number;
+    uint32_t prefix;
+    int64_t boot; /* key of a spool_boot */
+    struct reading reading;
+};
+
+/* What is known of one boot's clock. */
+struct spool_boot {
+    int64_t key;
+    char boot_id[33];
+    int64_t wall_offset_us; /* wall clock minus CLOCK_BOOTTIME */
+    bool synchronised;
+};
+
+/* What the file says of itself when it is opened. */
+struct spool_summary {
+    uint64_t last_number; /* ever given out, 0: none */
+    uint32_t last_prefix;
+    int64_t last_boot;
+    uint64_t waiting;
+    uint64_t dropped;
+    bool was_closed; /* by spool_file_close, not by a kill */
+};
+
+struct spool_file;
+
+/*
+ * Opens or creates path.
+ *
+ * Returns 0; -EUCLEAN when it is no sound database; -EPROTONOSUPPORT when a newer sensorgw wrote
+ * it; or what the disk said: -ENOSPC, -EROFS, -EIO, -EACCES, -ENOENT.
+ */
+int spool_file_open(const char *path, struct spool_file **ret, struct spool_summary *ret_summary);
+struct spool_file *spool_file_close(struct spool_file *file);
+DEFINE_CLEANUP(struct spool_file, spool_file_close);
+
+/* All between these two happens as one, or not at all. Errors as spool_file_open. */
+int spool_file_begin(struct spool_file *file);
+int spool_file_commit(struct spool_file *file);
+void spool_file_roll_back(struct spool_file *file);
+
+int spool_file_add(struct spool_file *file, const struct spool_row *row);
+int spool_file_remove(struct spool_file *file, uint64_t number);
+
+/* Keeps the row for its number alone: the last one given out must survive. */
+int spool_file_bury(struct spool_file *file, uint64_t number);
+
+/* Removes at most count of the oldest rows that are not buried, and adds them to `dropped`. Returns
+ * how many. */
+int spool_file_drop_oldest(struct spool_file *file, unsigned count);
+
+/* Adds to `dropped` what never reached the file. */
+int spool_file_count_dropped(struct spool_file *file, uint64_t count);
+
+/* Notes whether the last number given out is certain. */
+int spool_file_mark_closed(struct spool_file *file, bool is_closed);
+
+/* Reads rows above `after` and below `before`, in order; a damaged one has no quantities. Returns
+ * how many. */
+int spool_file_read(struct spool_file *file, uint64_t after, uint64_t before,
+                    struct spool_row *rows, size_t max);
+
+/* Finds or makes the row of a boot. */
+int spool_file_set_boot(struct spool_file *file, struct spool_boot *boot);
+int spool_file_get_boot(struct spool_file *file, int64_t key, struct spool_boot *ret);
+
+/* Bytes in use, without the log. */
+int64_t spool_file_size(struct spool_file *file);
+
+/* Bytes in the write-ahead log after the last commit. */
+int64_t spool_file_log_size(const struct spool_file *file);
+
+/* Waits for the disk: for when the log has grown too long for a checkpoint beside the loop. */
+int spool_file_checkpoint(struct spool_file *file);
+
+/* For jobs: each opens what it needs by itself and touches nothing else. */
+int spool_file_sync_log(const char *path);
+int spool_file_checkpoint_aside(const char *path);
