@@ -21,7 +21,7 @@ enum {
     STATUS_SENSORS = 64,      /* described at most; more are counted */
     STATUS_BROKER_SIZE = 272, /* "host:port" */
     STATUS_CIPHER_SIZE = 64,
-    STATUS_SENTENCE_SIZE = 512,
+    STATUS_SENTENCE_SIZE = 768,
 };
 
 struct link_status {
