@@ -1,0 +1,771 @@
+/* SPDX-License-Identifier: MIT */
+#include "io/publisher.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "core/backoff.h"
+#include "core/topic.h"
+#include "io/clock.h"
+#include "io/link.h"
+#include "io/log.h"
+#include "io/loop.h"
+#include "io/resolver.h"
+
+enum {
+    ROWS = 32, /* published in one turn of the loop: boards are read in between */
+    CAP_FOR_A_PERSON_MS = 300 * 1000,
+    NO_MESSAGE = -1,
+};
+
+static const uint64_t second_us = 1000000;
+static const uint64_t farewell_us = 2 * second_us;
+static const uint64_t late_after_us = 10 * second_us;
+static const uint64_t short_life_us = 5 * second_us;
+static const uint64_t state_refused_for_us = 3600 * second_us;
+
+static const char offline[] = "{\"state\":\"offline\"}";
+
+/* A message on its way: libmosquitto's number for it and the spool's. */
+struct in_flight {
+    int message;
+    uint64_t number;
+};
+
+/* What is kept of a broker between attempts. */
+struct memory {
+    struct tls *tls;  /* until its files change */
+    enum cause cause; /* said last: a second broker's failures are not news of the first */
+    uint64_t repeats; /* of it, not said */
+};
+
+struct publisher {
+    const struct publisher_settings *settings; /* borrowed from run() */
+    struct spool *spool;                       /* borrowed from run() */
+    sd_event *loop;                            /* borrowed from run() */
+    struct publisher_calls calls;
+    enum uplink_state state;
+    struct backoff backoff;
+    sd_event_source *timer; /* the deadline of the state, or the end of the back-off */
+
+    char gateway[NAME_MAX_LENGTH + 1];
+    char client_id[NAME_MAX_LENGTH + 16];
+    char state_topic[TOPIC_SIZE];
+
+    /* the attempt */
+    size_t broker; /* cursor of the round */
+    struct addresses addresses;
+    unsigned address; /* cursor of the broker's */
+    struct resolver *resolver;
+    struct memory *memories; /* one a broker */
+    struct link *link;
+    struct attempt attempt;
+    struct diagnosis diagnosis;
+    uint64_t next_attempt_us;
+    uint64_t accepted_us;
+    bool has_acknowledged; /* this connection */
+    unsigned short_lives;
+
+    /* what is out */
+    struct in_flight in_flight[PUBLISHER_WINDOW_MAX];
+    size_t in_flight_count;
+    uint64_t sent; /* the last reading handed to the link */
+    uint64_t progress_us;
+    uint64_t published;
+    int state_message;
+    bool state_is_stale;
+    uint64_t state_refused_until_us;
+
+    void (*stopped)(void *userdata);
+    void *stopped_userdata;
+};
+
+static const struct broker_settings *broker_of(const struct publisher *publisher) {
+    return &publisher->settings->brokers[publisher->broker];
+}
+
+static struct memory *memory_of(struct publisher *publisher) {
+    return &publisher->memories[publisher->broker];
+}
+
+static void step(struct publisher *publisher, enum uplink_event event);
+
+/* ---- who we are ---- */
+
+static int take_name(struct publisher *publisher, const char *name) {
+    (void)snprintf(publisher->gateway, sizeof(publisher->gateway), "%s", name);
+    (void)snprintf(publisher->client_id, sizeof(publisher->client_id), "sensorgw-%s", name);
+    return topic_render(TOPIC_GATEWAY_STATE, publisher->gateway, "", publisher->state_topic,
+                        sizeof(publisher->state_topic));
+}
+
+/* The certificate may come, or be another, while we run. */
+static void find_name(struct publisher *publisher) {
+    const struct publisher_settings *settings = publisher->settings;
+    char name[NAME_MAX_LENGTH + 1];
+
+    if (settings->gateway || !settings->tls.certificate)
+        return;
+    if (tls_read_common_name(settings->tls.certificate, name, sizeof(name)) == 0 &&
+        name_is_valid(name))
+        (void)take_name(publisher, name);
+}
+
+/* ---- what went wrong, said once per change ---- */
+
+static void log_loss(const struct diagnosis *diagnosis, const char *broker, uint64_t wait_us) {
+    char entry[DIAGNOSIS_SENTENCE_SIZE + DIAGNOSIS_CURE_SIZE + 64];
+    int n = snprintf(entry, sizeof(entry), "%s. %s", diagnosis->sentence, diagnosis->cure);
+
+    if (wait_us > 0)
+        (void)snprintf(entry + n, sizeof(entry) - (size_t)n, " Next try in %.1f s.",
+                       (double)wait_us / (double)second_us);
+    log_warning(0, entry, { "CAUSE", cause_name(diagnosis->cause) }, { "BROKER", broker });
+}
+
+static void log_recovery(struct publisher *publisher) {
+    const struct attempt *attempt = &publisher->attempt;
+    /* As loud as the failure that it ends: whoever saw the one must not miss the other. */
+    int priority = publisher->diagnosis.cause == CAUSE_NONE ? LOG_INFO : LOG_WARNING;
+
+    (void)log_emit(priority, 0, "connected",
+                   LOG_FIELDS({ "BROKER", attempt->broker }, { "ADDRESS", attempt->address },
+                              { "TLS", attempt->version }, { "CIPHER", attempt->cipher },
+                              { "GATEWAY", publisher->gateway }));
+}
+
+/* ---- one attempt ---- */
+
+static const char *describe_versions(const struct tls_settings *settings) {
+    if (settings->min_version != settings->max_version)
+        return "TLSv1.2 to TLSv1.3";
+    return settings->max_version == TLS1_3_VERSION ? "TLSv1.3 only" : "TLSv1.2 only";
+}
+
+static void begin_attempt(struct publisher *publisher) {
+    const struct broker_settings *broker = broker_of(publisher);
+    const struct tls_settings *tls = &publisher->settings->tls;
+    struct attempt *attempt = &publisher->attempt;
+    struct clock_facts clock = clock_look();
+
+    attempt_reset(attempt);
+    (void)snprintf(attempt->broker, sizeof(attempt->broker), "%s:%u", broker->host, broker->port);
+    (void)snprintf(attempt->name, sizeof(attempt->name), "%s", broker->name);
+    attempt->address[0] = '\0';
+    attempt->versions = describe_versions(tls);
+    attempt->ciphers = tls->ciphers;
+    attempt->ciphersuites = tls->ciphersuites;
+    attempt->gateway = publisher->gateway;
+    attempt->now = (int64_t)time(NULL);
+    attempt->clock_synchronised = clock.synchronised;
+    attempt->short_lives = publisher->short_lives;
+}
+
+static void drop_link(struct publisher *publisher) {
+    publisher->resolver = resolver_free(publisher->resolver);
+    publisher->link = link_free(publisher->link);
+    publisher->in_flight_count = 0;
+    publisher->sent = 0; /* the next connection begins with the oldest that is not acknowledged */
+    publisher->state_message = NO_MESSAGE;
+    spool_set_link(publisher->spool, false);
+}
+
+static bool is_established(enum uplink_state state) {
+    return state == UPLINK_ANNOUNCING || state == UPLINK_ONLINE || state == UPLINK_CLOSING;
+}
+
+/* A connection that was accepted starts a new round when it ends; one that was not goes on in this
+ * one. */
+static enum uplink_event event_of_loss(struct publisher *publisher, bool broker_is_done) {
+    if (is_established(publisher->state))
+        return UPLINK_LOST_ROUND;
+    if (!broker_is_done && publisher->address + 1 < publisher->addresses.count) {
+        publisher->address++;
+        return UPLINK_LOST_ADDRESS;
+    }
+    if (publisher->broker + 1 < publisher->settings->broker_count) {
+        publisher->broker++;
+        return UPLINK_LOST_BROKER;
+    }
+    return UPLINK_LOST_ROUND;
+}
+
+/* The oldest reading without an answer names the topic that the broker may refuse. */
+static void note_unanswered(struct publisher *publisher) {
+    struct attempt *attempt = &publisher->attempt;
+
+    attempt->unacknowledged = (unsigned)publisher->in_flight_count;
+    if (publisher->state_message != NO_MESSAGE) {
+        attempt->unacknowledged++;
+        (void)snprintf(attempt->topic, sizeof(attempt->topic), "%s", publisher->state_topic);
+    } else {
+        (void)snprintf(attempt->topic, sizeof(attempt->topic), "sensors/%s/...",
+                       publisher->gateway);
+    }
+}
+
+/* A broker that ends connections over the state must still get the readings. */
+static void judge_the_state_topic(struct publisher *publisher) {
+    enum cause cause = publisher->diagnosis.cause;
+
+    if (publisher->state == UPLINK_ANNOUNCING &&
+        (cause == CAUSE_PUBLISH_FORBIDDEN || cause == CAUSE_PUBACK_TIMEOUT))
+        publisher->state_refused_until_us = loop_now_us() + state_refused_for_us;
+}
+
+static void judge(struct publisher *publisher) {
+    if (is_established(publisher->state)) {
+        note_unanswered(publisher);
+        if (loop_now_us() - publisher->accepted_us < short_life_us)
+            publisher->short_lives++;
+        publisher->attempt.short_lives = publisher->short_lives;
+    }
+    diagnose(&publisher->attempt, &publisher->diagnosis);
+    judge_the_state_topic(publisher);
+}
+
+static uint64_t wait_us(const struct publisher *publisher) {
+    uint64_t now_us = loop_now_us();
+
+    return publisher->next_attempt_us > now_us ? publisher->next_attempt_us - now_us : 0;
+}
+
+/* All failures end here: judged, said if it is news, and the next step taken. */
+static void lose(struct publisher *publisher, bool broker_is_done) {
+    struct memory *memory = memory_of(publisher);
+    struct diagnosis diagnosis;
+    char broker[FACTS_LIST_SIZE];
+    enum uplink_event event;
+
+    judge(publisher);
+    diagnosis = publisher->diagnosis;
+    memcpy(broker, publisher->attempt.broker, sizeof(broker));
+    event = event_of_loss(publisher, broker_is_done);
+    drop_link(publisher);
+    step(publisher, event);
+    if (diagnosis.cause == memory->cause)
+        memory->repeats++;
+    else if (publisher->state != UPLINK_STOPPED)
+        log_loss(&diagnosis, broker, wait_us(publisher));
+    if (diagnosis.cause != memory->cause)
+        memory->repeats = 0;
+    memory->cause = diagnosis.cause;
+    publisher->calls.on_change(publisher->calls.userdata);
+}
+
+static void on_resolved(const struct addresses *addresses, void *userdata) {
+    struct publisher *publisher = userdata;
+    struct attempt *attempt = &publisher->attempt;
+
+    publisher->resolver = resolver_free(publisher->resolver);
+    if (addresses->error != 0 || addresses->count == 0) {
+        attempt->resolve_error = addresses->error;
+        (void)snprintf(attempt->detail, sizeof(attempt->detail), "%s",
+                       addresses->error == EAI_SYSTEM ? strerror(addresses->system_error)
+                                                      : gai_strerror(addresses->error));
+        lose(publisher, true);
+        return;
+    }
+    publisher->addresses = *addresses;
+    publisher->address = 0;
+    step(publisher, UPLINK_RESOLVED);
+}
+
+static void resolve(struct publisher *publisher) {
+    if (publisher->state == UPLINK_RESOLVING && publisher->next_attempt_us > 0)
+        publisher->broker = 0; /* every round starts at the first */
+    publisher->next_attempt_us = 0;
+    find_name(publisher);
+    begin_attempt(publisher);
+    publisher->attempt.phase = ATTEMPT_RESOLVE;
+    if (resolver_new(publisher->loop, broker_of(publisher)->host, on_resolved, publisher,
+                     &publisher->resolver) < 0) {
+        (void)snprintf(publisher->attempt.detail, sizeof(publisher->attempt.detail), "no memory");
+        loop_arm(publisher->timer, loop_now_us());
+    }
+}
+
+/* ---- connecting ---- */
+
+/* Renewed files are taken at the next attempt; the old ones stay in use while the new are unsound.
+ */
+static int prepare_tls(struct publisher *publisher, struct tls **ret) {
+    struct tls **kept = &memory_of(publisher)->tls;
+    struct tls *fresh = NULL;
+    int r;
+
+    if (*kept && !tls_is_stale(*kept)) {
+        *ret = *kept;
+        return 0;
+    }
+    r = tls_new(&publisher->settings->tls, broker_of(publisher)->name, &publisher->attempt, &fresh);
+    if (r < 0 && !*kept)
+        return r;
+    if (r < 0) {
+        struct diagnosis diagnosis;
+
+        diagnose(&publisher->attempt, &diagnosis);
+        log_warning(0, "new certificate files are unsound, keeping the old",
+                    { "CAUSE", cause_name(diagnosis.cause) }, { "REASON", diagnosis.sentence });
+        publisher->attempt.local = CAUSE_NONE;
+        publisher->attempt.detail[0] = '\0';
+    } else {
+        (void)tls_free(*kept);
+        *kept = fresh;
+    }
+    *ret = *kept;
+    return 0;
+}
+
+/* Read at each connect, so that a token can be renewed. */
+static int read_password(struct publisher *publisher, char *password, size_t size) {
+    const char *path = publisher->settings->password_file;
+    struct attempt *attempt = &publisher->attempt;
+    FILE *file;
+
+    password[0] = '\0';
+    if (!path)
+        return 0;
+    file = fopen(path, "re");
+    if (!file) {
+        attempt->local = CAUSE_UNREADABLE_FILE;
+        (void)snprintf(attempt->file, sizeof(attempt->file), "%s", path);
+        (void)snprintf(attempt->detail, sizeof(attempt->detail), "%s", strerror(errno));
+        return -EACCES;
+    }
+    if (fgets(password, (int)size, file))
+        password[strcspn(password, "\r\n")] = '\0';
+    (void)fclose(file);
+    return 0;
+}
+
+static void on_link_event(enum link_event event, void *userdata);
+static void on_acknowledged(int message, void *userdata);
+static void on_idle(void *userdata);
+
+static int try_to_connect(struct publisher *publisher) {
+    const struct publisher_settings *settings = publisher->settings;
+    struct link_calls calls = { on_link_event, on_acknowledged, on_idle, publisher };
+    char password[1024];
+    struct link_settings link = {
+        .client_id = publisher->client_id,
+        .username = settings->username,
+        .password = settings->password_file ? password : NULL,
+        .keepalive_s = settings->keepalive_s,
+        .window = settings->window,
+        .will_topic = publisher->state_topic,
+        .will = offline,
+    };
+    struct tls *tls;
+    int r = prepare_tls(publisher, &tls);
+
+    if (r == 0)
+        r = read_password(publisher, password, sizeof(password));
+    if (r == 0)
+        r = link_new(publisher->loop, &link, publisher->addresses.text[publisher->address],
+                     broker_of(publisher)->port, tls_context(tls), &publisher->attempt, &calls,
+                     &publisher->link);
+    explicit_bzero(password, sizeof(password));
+    return r;
+}
+
+static void connect_to_address(struct publisher *publisher) {
+    struct attempt *attempt = &publisher->attempt;
+
+    begin_attempt(publisher);
+    (void)snprintf(attempt->address, sizeof(attempt->address), "%s",
+                   publisher->addresses.text[publisher->address]);
+    if (try_to_connect(publisher) < 0)
+        lose(publisher, attempt->local != CAUSE_NONE);
+}
+
+/* ---- a connection that stands ---- */
+
+static void send_state(struct publisher *publisher) {
+    char *json = publisher->calls.render_state(publisher->calls.userdata);
+
+    publisher->state_is_stale = false;
+    if (json)
+        (void)link_publish(publisher->link, publisher->state_topic, json, strlen(json), true,
+                           &publisher->state_message);
+    free(json);
+}
+
+static bool state_is_refused(const struct publisher *publisher) {
+    return loop_now_us() < publisher->state_refused_until_us;
+}
+
+static void announce(struct publisher *publisher) {
+    publisher->accepted_us = loop_now_us();
+    publisher->progress_us = publisher->accepted_us;
+    publisher->has_acknowledged = false;
+    if (state_is_refused(publisher))
+        step(publisher, UPLINK_ANNOUNCED);
+    else
+        send_state(publisher);
+}
+
+static void go_online(struct publisher *publisher) {
+    publisher->attempt.phase = ATTEMPT_ONLINE;
+    log_recovery(publisher);
+    publisher->diagnosis = (struct diagnosis){ .cause = CAUSE_NONE };
+    *memory_of(publisher) = (struct memory){ .tls = memory_of(publisher)->tls };
+    spool_set_link(publisher->spool, true);
+    publisher->calls.on_change(publisher->calls.userdata);
+}
+
+static int send_reading(struct publisher *publisher, const struct spooled *row) {
+    struct envelope envelope = {
+        .gateway = publisher->gateway,
+        .prefix = row->prefix,
+        .number = row->number,
+        .wall_us = row->wall_us,
+        .synchronised = row->synchronised,
+        .late = row->accepted_us < publisher->accepted_us ||
+                loop_now_us() - row->accepted_us > late_after_us,
+    };
+    struct in_flight *entry = &publisher->in_flight[publisher->in_flight_count];
+    char topic[TOPIC_SIZE];
+    char payload[PAYLOAD_SIZE];
+    int size = payload_render(&envelope, &row->reading, payload, sizeof(payload));
+    int r = topic_render(publisher->settings->topic, publisher->gateway, row->reading.sensor, topic,
+                         sizeof(topic));
+
+    if (size < 0 || r < 0)
+        return -ENOSPC;
+    r = link_publish(publisher->link, topic, payload, (size_t)size, false, &entry->message);
+    if (r < 0)
+        return r;
+    entry->number = row->number;
+    publisher->in_flight_count++;
+    publisher->sent = row->number;
+    return 0;
+}
+
+/* In flight, and acknowledged but not yet deleted: what a kill now would send twice. */
+static size_t room(const struct publisher *publisher) {
+    size_t used = publisher->in_flight_count + spool_unsettled(publisher->spool);
+
+    return used < publisher->settings->window ? publisher->settings->window - used : 0;
+}
+
+static void pump(struct publisher *publisher) {
+    struct spooled rows[ROWS];
+    size_t space = room(publisher);
+    int count;
+
+    if (space == 0 && spool_unsettled(publisher->spool) > 0) {
+        spool_settle(publisher->spool);
+        space = room(publisher);
+    }
+    if (space == 0)
+        return;
+    count = spool_read(publisher->spool, publisher->sent, rows, space < ROWS ? space : ROWS);
+    if (count > 0 && publisher->in_flight_count == 0)
+        publisher->progress_us = loop_now_us();
+    for (int i = 0; i < count; i++)
+        if (send_reading(publisher, &rows[i]) < 0)
+            return;
+}
+
+static void finish_farewell(struct publisher *publisher);
+
+static void on_idle(void *userdata) {
+    struct publisher *publisher = userdata;
+
+    if (publisher->state == UPLINK_ONLINE || publisher->state == UPLINK_CLOSING)
+        pump(publisher);
+    if (publisher->state == UPLINK_ONLINE && publisher->state_is_stale &&
+        publisher->state_message == NO_MESSAGE && !state_is_refused(publisher))
+        send_state(publisher);
+    if (publisher->state == UPLINK_CLOSING)
+        finish_farewell(publisher);
+    if (is_established(publisher->state) && publisher->state != UPLINK_CLOSING &&
+        (publisher->in_flight_count > 0 || publisher->state_message != NO_MESSAGE))
+        loop_arm(publisher->timer, publisher->progress_us + publisher->settings->puback_us);
+}
+
+static bool take_in_flight(struct publisher *publisher, int message, uint64_t *ret_number) {
+    for (size_t i = 0; i < publisher->in_flight_count; i++)
+        if (publisher->in_flight[i].message == message) {
+            *ret_number = publisher->in_flight[i].number;
+            memmove(&publisher->in_flight[i], &publisher->in_flight[i + 1],
+                    (--publisher->in_flight_count - i) * sizeof(*publisher->in_flight));
+            return true;
+        }
+    return false;
+}
+
+static void on_acknowledged(int message, void *userdata) {
+    struct publisher *publisher = userdata;
+    uint64_t number;
+
+    publisher->progress_us = loop_now_us();
+    publisher->has_acknowledged = true;
+    if (message == publisher->state_message) {
+        publisher->state_message = NO_MESSAGE;
+        if (publisher->state == UPLINK_ANNOUNCING)
+            step(publisher, UPLINK_ANNOUNCED);
+        return;
+    }
+    if (take_in_flight(publisher, message, &number)) {
+        spool_acknowledge(publisher->spool, number);
+        publisher->published++;
+    }
+    if (publisher->progress_us - publisher->accepted_us > publisher->settings->stable_us) {
+        backoff_reset(&publisher->backoff);
+        publisher->short_lives = 0;
+    }
+}
+
+static void on_link_event(enum link_event event, void *userdata) {
+    struct publisher *publisher = userdata;
+
+    switch (event) {
+    case LINK_CONNECTED:
+        step(publisher, UPLINK_CONNECTED);
+        break;
+    case LINK_SECURED:
+        step(publisher, UPLINK_SECURED);
+        break;
+    case LINK_ACCEPTED:
+        step(publisher, UPLINK_ACCEPTED);
+        break;
+    case LINK_LOST:
+        lose(publisher, false);
+        break;
+    }
+}
+
+/* ---- the end ---- */
+
+static void begin_farewell(struct publisher *publisher) {
+    loop_arm(publisher->timer, loop_now_us() + farewell_us);
+}
+
+/* Readings first; then the word that we are gone; when that is acknowledged, the goodbye. */
+static void finish_farewell(struct publisher *publisher) {
+    if (publisher->in_flight_count > 0 || publisher->state_message != NO_MESSAGE)
+        return;
+    if (!publisher->state_is_stale || state_is_refused(publisher)) {
+        loop_arm(publisher->timer, loop_now_us()); /* not here: the link is in use */
+        return;
+    }
+    publisher->state_is_stale = false;
+    (void)link_publish(publisher->link, publisher->state_topic, offline, strlen(offline), true,
+                       &publisher->state_message);
+}
+
+static void finish(struct publisher *publisher) {
+    loop_disarm(publisher->timer);
+    if (publisher->link)
+        link_disconnect(publisher->link);
+    drop_link(publisher);
+    if (publisher->stopped)
+        publisher->stopped(publisher->stopped_userdata);
+}
+
+/* ---- the state machine's hands ---- */
+
+static void back_off(struct publisher *publisher) {
+    const struct publisher_settings *settings = publisher->settings;
+    uint64_t delay_ms;
+
+    publisher->backoff.cap_ms = settings->reconnect_max_ms;
+    if (cause_needs_a_person(publisher->diagnosis.cause) &&
+        settings->reconnect_max_ms < CAP_FOR_A_PERSON_MS)
+        publisher->backoff.cap_ms = CAP_FOR_A_PERSON_MS;
+    delay_ms = backoff_next_ms(&publisher->backoff);
+    publisher->next_attempt_us = loop_now_us() + delay_ms * 1000;
+    loop_arm(publisher->timer, publisher->next_attempt_us);
+}
+
+static uint64_t deadline_of(const struct publisher_settings *settings, enum uplink_state state) {
+    switch (state) {
+    case UPLINK_RESOLVING:
+        return settings->resolve_us;
+    case UPLINK_CONNECTING:
+        return settings->connect_us;
+    case UPLINK_SECURING:
+        return settings->tls_us;
+    case UPLINK_GREETING:
+        return settings->connack_us;
+    case UPLINK_ANNOUNCING:
+        return settings->puback_us;
+    case UPLINK_DOWN:
+    case UPLINK_ONLINE:
+    case UPLINK_WAITING:
+    case UPLINK_CLOSING:
+    case UPLINK_STOPPED:
+        break;
+    }
+    return 0;
+}
+
+static void step(struct publisher *publisher, enum uplink_event event) {
+    struct uplink_step next = uplink_next(publisher->state, event);
+    uint64_t deadline_us = deadline_of(publisher->settings, next.next);
+
+    if (next.action == UPLINK_NOTHING)
+        return;
+    publisher->state = next.next;
+    if (deadline_us > 0)
+        loop_arm(publisher->timer, loop_now_us() + deadline_us);
+    else
+        loop_disarm(publisher->timer);
+    switch (next.action) {
+    case UPLINK_NOTHING:
+    case UPLINK_AWAIT:
+        break;
+    case UPLINK_RESOLVE:
+        resolve(publisher);
+        break;
+    case UPLINK_CONNECT:
+        connect_to_address(publisher);
+        break;
+    case UPLINK_ANNOUNCE:
+        announce(publisher);
+        break;
+    case UPLINK_DRAIN:
+        go_online(publisher);
+        break;
+    case UPLINK_BACK_OFF:
+        back_off(publisher);
+        break;
+    case UPLINK_CLOSE:
+        begin_farewell(publisher);
+        break;
+    case UPLINK_FINISH:
+        finish(publisher);
+        break;
+    }
+}
+
+static int on_timer(sd_event_source *source, uint64_t due_us, void *userdata) {
+    struct publisher *publisher = userdata;
+
+    switch (publisher->state) {
+    case UPLINK_WAITING:
+        step(publisher, UPLINK_TIMER);
+        break;
+    case UPLINK_CLOSING:
+        step(publisher, UPLINK_CLOSED);
+        break;
+    case UPLINK_ONLINE:
+        if (publisher->in_flight_count == 0 && publisher->state_message == NO_MESSAGE)
+            break; /* all is acknowledged: the next publish arms it again */
+        if (loop_now_us() < publisher->progress_us + publisher->settings->puback_us) {
+            loop_arm(publisher->timer, publisher->progress_us + publisher->settings->puback_us);
+            break;
+        }
+        publisher->attempt.timed_out = true;
+        lose(publisher, false);
+        break;
+    case UPLINK_RESOLVING:
+    case UPLINK_CONNECTING:
+    case UPLINK_SECURING:
+    case UPLINK_GREETING:
+    case UPLINK_ANNOUNCING:
+        publisher->attempt.timed_out = true;
+        lose(publisher, publisher->state == UPLINK_RESOLVING);
+        break;
+    case UPLINK_DOWN:
+    case UPLINK_STOPPED:
+        break;
+    }
+    return 0;
+}
+
+/* ---- the life of a publisher ---- */
+
+int publisher_new(sd_event *loop, const struct publisher_settings *settings, struct spool *spool,
+                  const struct publisher_calls *calls, struct publisher **ret) {
+    CLEANUP(publisher_freep) struct publisher *publisher = calloc(1, sizeof(*publisher));
+    int r;
+
+    if (!publisher)
+        return -ENOMEM;
+    publisher->settings = settings;
+    publisher->spool = spool;
+    publisher->loop = loop;
+    publisher->calls = *calls;
+    publisher->state_message = NO_MESSAGE;
+    publisher->backoff.base_ms = settings->reconnect_min_ms;
+    if (getrandom(&publisher->backoff.random, sizeof(publisher->backoff.random), 0) < 0)
+        return -errno;
+    publisher->memories = calloc(settings->broker_count, sizeof(*publisher->memories));
+    if (!publisher->memories)
+        return -ENOMEM;
+    r = loop_add_timer(loop, on_timer, publisher, &publisher->timer);
+    if (r < 0)
+        return r;
+    r = take_name(publisher, settings->gateway ? settings->gateway : settings->fallback_gateway);
+    if (r < 0)
+        return r;
+    find_name(publisher);
+    *ret = publisher;
+    publisher = NULL;
+    return 0;
+}
+
+struct publisher *publisher_free(struct publisher *publisher) {
+    if (!publisher)
+        return NULL;
+    (void)resolver_free(publisher->resolver);
+    (void)link_free(publisher->link);
+    for (size_t i = 0; publisher->memories && i < publisher->settings->broker_count; i++)
+        (void)tls_free(publisher->memories[i].tls);
+    free(publisher->memories);
+    (void)sd_event_source_disable_unref(publisher->timer);
+    free(publisher);
+    return NULL;
+}
+
+void publisher_start(struct publisher *publisher) {
+    step(publisher, UPLINK_START);
+}
+
+void publisher_retry(struct publisher *publisher) {
+    publisher->state_refused_until_us = 0;
+    step(publisher, UPLINK_RETRY);
+}
+
+void publisher_stop(struct publisher *publisher, void (*done)(void *userdata), void *userdata) {
+    publisher->stopped = done;
+    publisher->stopped_userdata = userdata;
+    publisher->state_is_stale = true;
+    step(publisher, UPLINK_STOP);
+}
+
+void publisher_announce(struct publisher *publisher) {
+    publisher->state_is_stale = true;
+}
+
+const char *publisher_gateway(const struct publisher *publisher) {
+    return publisher->gateway;
+}
+
+void publisher_describe(const struct publisher *publisher, struct link_status *ret) {
+    const struct attempt *attempt = &publisher->attempt;
+    const struct tls *tls = publisher->memories[publisher->broker].tls;
+
+    *ret = (struct link_status){
+        .state = publisher->state,
+        .cause = publisher->diagnosis.cause,
+        .next_attempt_us = publisher->next_attempt_us,
+        .published = publisher->published,
+    };
+    (void)snprintf(ret->broker, sizeof(ret->broker), "%s", attempt->broker);
+    (void)snprintf(ret->sentence, sizeof(ret->sentence), "%s", publisher->diagnosis.sentence);
+    if (is_established(publisher->state)) {
+        (void)snprintf(ret->tls, sizeof(ret->tls), "%s", attempt->version);
+        (void)snprintf(ret->cipher, sizeof(ret->cipher), "%s", attempt->cipher);
+    }
+    if (tls)
+        ret->has_certificate = tls_days_left(tls, &ret->certificate_days_left);
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Drains the spool over MQTT 3.1.1 and mutual TLS: QoS 1, in order, at most `window` unsettled.
+ *
+ * core/uplink.h is its state machine. Brokers are tried in rounds; each attempt has a handle of its
+ * own (io/link.h), so the spool stays the only queue.
+ */
+
+#include <systemd/sd-event.h>
+
+#include "cleanup.h"
+#include "core/status.h"
+#include "io/spool.h"
+#include "io/tls.h"
+
+enum { PUBLISHER_WINDOW_MAX = 1000 };
+
+struct broker_settings {
+    const char *host;
+    uint16_t port;
+    const char *name; /* to verify */
+};
+
+struct publisher_settings {
+    const char
+        *gateway; /* configured; NULL: the certificate's common name, else fallback_gateway */
+    const char *fallback_gateway;
+    const char *topic; /* template */
+    const struct broker_settings *brokers;
+    size_t broker_count;
+    unsigned keepalive_s;
+    unsigned window;
+    const char *username; /* NULL: the certificate is the login */
+    const char *password_file;
+    struct tls_settings tls;
+    uint64_t reconnect_min_ms;
+    uint64_t reconnect_max_ms;
+    uint64_t stable_us;
+    uint64_t resolve_us;
+    uint64_t connect_us;
+    uint64_t tls_us;
+    uint64_t connack_us;
+    uint64_t puback_us;
+};
+
+struct publisher_calls {
+    /* The link's state or its cause is another. */
+    void (*on_change)(void *userdata);
+    /* The gateway's state as JSON, to be freed by the publisher; NULL: none. */
+    char *(*render_state)(void *userdata);
+    void *userdata;
+};
+
+struct publisher;
+
+/* All but calls is borrowed and must outlive the publisher. Nothing happens before publisher_start.
+ */
+int publisher_new(sd_event *loop, const struct publisher_settings *settings, struct spool *spool,
+                  const struct publisher_calls *calls, struct publisher **ret);
+struct publisher *publisher_free(struct publisher *publisher);
+DEFINE_CLEANUP(struct publisher, publisher_free);
+
+void publisher_start(struct publisher *publisher);
+
+/* Ends a back-off now, and gives a refused state topic another chance. */
+void publisher_retry(struct publisher *publisher);
+
+/*
+ * Flushes for two seconds at most, says "offline" and disconnects; done is called from the loop
+ * when that is over, however it went.
+ */
+void publisher_stop(struct publisher *publisher, void (*done)(void *userdata), void *userdata);
+
+/* There is something new to say: publishes the state when a connection stands. */
+void publisher_announce(struct publisher *publisher);
+
+/* The name under which it publishes. */
+const char *publisher_gateway(const struct publisher *publisher);
+
+void publisher_describe(const struct publisher *publisher, struct link_status *ret);
