@@ -340,7 +340,7 @@ class Printer:
             faults += ledger.faults
             doubled = f", {ledger.duplicates} twice" if ledger.duplicates else ""
             print(
-                f"{ledger.count} readings from {printable(gateway)}, numbers {ledger.first} to"
+                f"{ledger.count} readings of {printable(gateway)}, numbers {ledger.first} to"
                 f" {ledger.last}{doubled}:",
                 "in order, none missing" if not ledger.faults else "NOT complete",
             )
