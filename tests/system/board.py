@@ -143,6 +143,8 @@ class Board:
 
     def frames_sent(self) -> list[str]:
         """Every whole frame that has been handed to an open port, without its line end."""
+        if self._process is not None:
+            self.command("stat")  # answered after what was handed over has been written down
         return self.ledger.read_text().splitlines()
 
     def _read_line(self) -> str:
