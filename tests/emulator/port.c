@@ -124,8 +124,8 @@ static void forget_reader(struct port *port) {
         tcflush(terminal, TCIOFLUSH);
         close(terminal);
     } else if (errno == EBUSY) {
-        port_unplug(port);
-        port_plug(port);
+        close_terminal(port);
+        (void)port_plug(port);
     }
 }
 
