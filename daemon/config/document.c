@@ -237,7 +237,7 @@ static const char *explain(const char *error) {
     if (strcmp(error, "mismatched element type in array") == 0)
         return "the elements of an array [ ] must be of one type; a list ( ) takes any";
     return "this, or the line before it, is not understood: texts stand in quotes, a key is "
-           "followed by =, elements of a list by a comma, and every { ( [ is closed by its } ) ]";
+           "followed by =, and between elements of a list there is a comma";
 }
 
 static int parse(struct config_document *document, const char *text) {

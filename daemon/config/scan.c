@@ -4,12 +4,20 @@
 #include <errno.h>
 #include <string.h>
 
-enum { INTEGER_DIGITS = 9 };
+enum { INTEGER_DIGITS = 9, DEPTH = 16 };
+
+struct bracket {
+    char closing;
+    unsigned line;
+};
 
 struct scan {
     struct config_document *document;
     const char *at;
     unsigned line;
+    char before; /* the token before this one: its first character */
+    struct bracket open[DEPTH];
+    size_t depth;
 };
 
 static bool is_digit(char c) {
@@ -24,7 +32,20 @@ static bool is_name_character(char c) {
     return is_letter(c) || is_digit(c) || c == '*' || c == '_' || c == '-';
 }
 
+/* Behind a key's =, as an element, or as the second part of a text. */
+static bool may_begin_string(const struct scan *scan) {
+    bool is_in_list = scan->depth > 0 && scan->open[scan->depth - 1].closing != '}';
+
+    return scan->before != '\0' && strchr(is_in_list ? "=:([\"," : "=:\"", scan->before) != NULL;
+}
+
 static int skip_string(struct scan *scan) {
+    if (!may_begin_string(scan)) {
+        document_error_at(scan->document, scan->line, NULL,
+                          "a text stands where there can be none: keys have no quotes, and before "
+                          "a value there is a key and =");
+        return -EINVAL;
+    }
     for (scan->at++; *scan->at != '"'; scan->at++) {
         if (*scan->at == '\\' && (scan->at[1] == '"' || scan->at[1] == '\\'))
             scan->at++;
@@ -90,9 +111,11 @@ static void mark_line(struct config_document *document, unsigned line) {
         document->refused_lines[document->refused_count++] = line;
 }
 
-static void take_number(struct scan *scan) {
+/* Behind letters libconfig would not find its way. */
+static int take_number(struct scan *scan) {
     const char *end = end_of_number(scan->at);
     const char *wrong = check_number(scan->at, end);
+    bool has_letters = wrong && is_letter(end[-1]);
 
     if (wrong) {
         size_t length = (size_t)(end - scan->at);
@@ -102,11 +125,81 @@ static void take_number(struct scan *scan) {
                           wrong);
         mark_line(scan->document, scan->line);
     }
-    scan->at = end > scan->at ? end : scan->at + 1;
+    scan->at = end;
+    return has_letters ? -EINVAL : 0;
 }
 
 static bool begins_number(const char *at) {
     return is_digit(*at) || ((*at == '+' || *at == '-' || *at == '.') && is_digit(at[1]));
+}
+
+static int open_bracket(struct scan *scan) {
+    char closing = *scan->at == '{' ? '}' : *scan->at == '(' ? ')' : ']';
+
+    if (scan->depth == DEPTH) {
+        document_error_at(scan->document, scan->line, NULL, "%c is nested deeper than any key is",
+                          *scan->at);
+        return -EINVAL;
+    }
+    scan->open[scan->depth++] = (struct bracket){ .closing = closing, .line = scan->line };
+    scan->at++;
+    return 0;
+}
+
+static int close_bracket(struct scan *scan) {
+    const struct bracket *innermost = scan->depth > 0 ? &scan->open[scan->depth - 1] : NULL;
+
+    if (!innermost)
+        document_error_at(scan->document, scan->line, NULL, "%c closes nothing", *scan->at);
+    else if (innermost->closing != *scan->at)
+        document_error_at(scan->document, scan->line, NULL,
+                          "%c where %c of line %u must come first", *scan->at, innermost->closing,
+                          innermost->line);
+    if (!innermost || innermost->closing != *scan->at)
+        return -EINVAL;
+    scan->depth--;
+    scan->at++;
+    return 0;
+}
+
+static int conclude(const struct scan *scan) {
+    if (scan->depth == 0)
+        return 0;
+    document_error_at(scan->document, scan->open[scan->depth - 1].line, NULL,
+                      "what is opened here is never closed with %c",
+                      scan->open[scan->depth - 1].closing);
+    return -EINVAL;
+}
+
+static int refuse_include(struct scan *scan) {
+    document_error_at(scan->document, scan->line, NULL,
+                      "@include is not accepted: it would read from the folder in which sensorgw "
+                      "was started; put everything into this one file");
+    return -EINVAL;
+}
+
+static int take_token(struct scan *scan) {
+    char first = *scan->at;
+    int r = 0;
+
+    if (first == '"') {
+        r = skip_string(scan);
+    } else if (strchr("{([", first)) {
+        r = open_bracket(scan);
+    } else if (strchr("})]", first)) {
+        r = close_bracket(scan);
+    } else if (strncmp(scan->at, "@include", 8) == 0) {
+        r = refuse_include(scan);
+    } else if (begins_number(scan->at)) {
+        r = take_number(scan);
+    } else if (is_name_character(first)) {
+        while (is_name_character(*scan->at))
+            scan->at++;
+    } else {
+        scan->at++;
+    }
+    scan->before = first;
+    return r;
 }
 
 int scan_source(struct config_document *document, const char *text) {
@@ -114,25 +207,18 @@ int scan_source(struct config_document *document, const char *text) {
     int r = 0;
 
     while (*scan.at != '\0' && r == 0) {
-        if (*scan.at == '"') {
-            r = skip_string(&scan);
+        if (*scan.at == '\n') {
+            scan.line++;
+            scan.at++;
+        } else if (strchr(" \t\r\f", *scan.at)) {
+            scan.at++;
         } else if (strncmp(scan.at, "/*", 2) == 0) {
             r = skip_comment(&scan);
         } else if (*scan.at == '#' || strncmp(scan.at, "//", 2) == 0) {
             scan.at += strcspn(scan.at, "\n");
-        } else if (strncmp(scan.at, "@include", 8) == 0) {
-            document_error_at(document, scan.line, NULL,
-                              "@include is not accepted: it would read from the folder in which "
-                              "sensorgw was started; put everything into this one file");
-            r = -EINVAL;
-        } else if (is_letter(*scan.at) || *scan.at == '*') {
-            while (is_name_character(*scan.at))
-                scan.at++;
-        } else if (begins_number(scan.at)) {
-            take_number(&scan);
         } else {
-            scan.line += *scan.at++ == '\n';
+            r = take_token(&scan);
         }
     }
-    return r;
+    return r < 0 ? r : conclude(&scan);
 }

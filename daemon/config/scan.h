@@ -7,7 +7,8 @@
  * libconfig 1.5 wraps an integer that is too large (4294976179 becomes 8883), 1.7 reads 010 as 8,
  * both take @include from the working directory and swallow all that follows an unclosed comment.
  * So a number is decimal, without leading zeros and of nine digits at most; an @include, an
- * unclosed comment and a text that runs over its line are errors.
+ * unclosed comment and a text that runs over its line are errors. Brackets are matched here as
+ * well, because libconfig can only name the last line, and it loses a text that it does not expect.
  */
 
 #include "config/document.h"

@@ -41,18 +41,12 @@ const struct key schema[] = {
       .element_size = sizeof(struct broker_settings),
       .about = "Tried in this order without delay; after a round without success there is a pause, "
                "and each round starts at the first." },
-    { GROUP_ROOT, "mqtt", FORM_GROUP, .members = GROUP_MQTT,
-      .about = "What is said to the broker." },
-    { GROUP_ROOT, "tls", FORM_GROUP, .members = GROUP_TLS,
-      .about = "Who is trusted, and who we are." },
-    { GROUP_ROOT, "reconnect", FORM_GROUP, .members = GROUP_RECONNECT,
-      .about = "How long to wait after a round of failures." },
-    { GROUP_ROOT, "timeouts", FORM_GROUP, .members = GROUP_TIMEOUTS,
-      .about = "How long each step towards a broker may take." },
-    { GROUP_ROOT, "spool", FORM_GROUP, .members = GROUP_SPOOL,
-      .about = "Readings on disk until a broker has taken them." },
-    { GROUP_ROOT, "state", FORM_GROUP, .members = GROUP_STATE,
-      .about = "What the gateway says of itself." },
+    { GROUP_ROOT, "mqtt", FORM_GROUP, .members = GROUP_MQTT },
+    { GROUP_ROOT, "tls", FORM_GROUP, .members = GROUP_TLS },
+    { GROUP_ROOT, "reconnect", FORM_GROUP, .members = GROUP_RECONNECT },
+    { GROUP_ROOT, "timeouts", FORM_GROUP, .members = GROUP_TIMEOUTS },
+    { GROUP_ROOT, "spool", FORM_GROUP, .members = GROUP_SPOOL },
+    { GROUP_ROOT, "state", FORM_GROUP, .members = GROUP_STATE },
     { GROUP_ROOT, "sensors", FORM_LIST, .members = GROUP_SENSOR, RANGE(1, 64), DOCUMENT(sensors),
       .is_required = true,
       .count = { offsetof(struct config_document, sensor_count), sizeof(size_t) },
@@ -196,7 +190,7 @@ static const struct {
     const char *path;
     const char *about;
 } groups[GROUP_COUNT] = {
-    [GROUP_ROOT] = { "", "The file as a whole." },
+    [GROUP_ROOT] = { "", "What is needed, and who this gateway is." },
     [GROUP_BROKER] = { "brokers[]", "Each element of `brokers`." },
     [GROUP_MQTT] = { "mqtt", "MQTT 3.1.1, QoS 1, readings not retained: there is no other." },
     [GROUP_TLS] = { "tls", "Relative paths start in `/etc/sensorgw` for `/etc/sensorgw.conf`, and "

@@ -61,7 +61,7 @@ struct key {
     const char *fallback;  /* the value when it is not set, as it would be written */
     const char *otherwise; /* what happens then, where no value can say it */
     const char *unit;
-    const char *about; /* one sentence; Markdown */
+    const char *about; /* Markdown; a group has its own */
     struct field field;
     double scale;        /* what is stored = what is written * scale */
     struct field count;  /* FORM_LIST */
