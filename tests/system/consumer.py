@@ -292,8 +292,7 @@ class Printer:
             if name not in ENVELOPE
         )
         remarks = [self.paint("33", "late")] if reading.get("late") else []
-        if "clock" in reading:
-            remarks.append(self.paint("33", "clock not synchronised"))
+        about = "~" if "clock" in reading else " "  # the state says why, once
 
         ledger = self.ledgers.setdefault(reading["gateway"], Ledger())
         remark = ledger.enter(reading)
@@ -305,7 +304,7 @@ class Printer:
             remarks.append(self.paint("31", wrong))
 
         print(
-            f"{taken:%H:%M:%S}  {printable(reading['sensor']):<10}",
+            f"{about}{taken:%H:%M:%S}  {printable(reading['sensor']):<10}",
             self.paint("1", values),
             self.paint("2", printable(reading["id"])),
             *remarks,
@@ -318,20 +317,23 @@ class Printer:
         if isinstance(sensors, list):
             sensors = {sensor["name"]: sensor for sensor in sensors}
         links = {name: (one.get("state"), one.get("cause")) for name, one in sensors.items()}
-        now = (state.get("state"), state.get("tls"), state.get("cipher"), tuple(links.items()))
+        session = (state.get("tls"), state.get("cipher"), state.get("clock"))
+        now = (state.get("state"), session, tuple(links.items()))
         before, self.states[gateway] = self.states.get(gateway), now
         if now == before:
             return
 
         how = state.get("state", "unknown")
         parts = [self.paint("32" if how == "online" else "33", printable(how))]
-        if state.get("tls") and (before is None or before[:3] != now[:3]):
+        if state.get("tls") and (before is None or before[1] != session):
             parts.append(printable(f"{state['tls']} {state.get('cipher', '')}"))
+            if state.get("clock") == "unsynchronised":
+                parts.append("clock not synchronised: times are marked ~")
         parts += [
             printable(f"{name} {link}" + (f" ({cause})" if cause else ""))
             for name, (link, cause) in links.items()
         ]
-        print(f"{datetime.now():%H:%M:%S}  {printable(gateway):<10}  {', '.join(parts)}")
+        print(f" {datetime.now():%H:%M:%S}  {printable(gateway):<10}  {', '.join(parts)}")
 
     def verdict(self) -> int:
         """Says in one line what arrived; returns the exit status."""
@@ -344,6 +346,8 @@ class Printer:
                 f" {ledger.last}{doubled}:",
                 "in order, none missing" if not ledger.faults else "NOT complete",
             )
+        if self.script and self.ledgers and not self.faults:
+            print("every value is one that the sensor gave, in its order")
         for fault in faults[:10]:
             print(f"  {printable(fault)}")
         if not self.ledgers:
