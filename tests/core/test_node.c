@@ -73,6 +73,10 @@ ParameterizedTestParameters(node, one_frame_after_another) {
         { "half a percent too fast over a day", 7, 10 * DAY_MS, 43207,
           10 * DAY_MS + DAY_MS / 1000 * 1005, DAY_MS, 43199, 0, 0 },
         { "heard ten seconds late", 7, 15524, 8, 17524, 12000, 0, 0, 0 },
+        { "just not too slow", 7, 15524, 8, 95524, 100000, 0, 0, 0 },
+        { "just too slow", 7, 15524, 8, 95523, 100000, 0, 1, 0 },
+        { "just not too fast for a wrap", 7, UINT32_MAX, 8, 119999, 100000, 0, 0, 0 },
+        { "just too fast for a wrap", 7, UINT32_MAX, 8, 120000, 100000, 0, 1, 0 },
         { "its clock ran far ahead of ours", 7, 15524, 8, HOUR_MS, 2000, 0, 0, 0 },
 
         { "32767 lost", 0, 15524, 32768, 15524 + 2 * 32768000, 2 * UINT64_C(32768000), 32767, 0,
