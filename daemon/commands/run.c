@@ -29,7 +29,16 @@ static void on_reading(const struct reading *reading, void *userdata) {
     const struct daemon *daemon = userdata;
 
     spool_append(reading, daemon->spool);
-    report_refresh(daemon->report);
+    if (!publisher_is_online(daemon->publisher))
+        report_refresh(
+            daemon->report); /* else when the broker has it: "waiting" then means something */
+}
+
+static void on_progress(void *userdata) {
+    const struct daemon *daemon = userdata;
+
+    if (daemon->report)
+        report_refresh(daemon->report);
 }
 
 static void on_change(void *userdata) {
@@ -98,7 +107,7 @@ static int open_spool(struct daemon *daemon) {
 }
 
 static int build_publisher(struct daemon *daemon) {
-    struct publisher_calls calls = { on_change, render_state, daemon };
+    struct publisher_calls calls = { on_change, on_progress, render_state, daemon };
     int r = publisher_new(daemon->loop, &daemon->config->publisher, daemon->spool, &calls,
                           &daemon->publisher);
 

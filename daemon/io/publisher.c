@@ -454,6 +454,13 @@ static size_t room(const struct publisher *publisher) {
     return used < publisher->settings->window ? publisher->settings->window - used : 0;
 }
 
+static bool is_in_flight(const struct publisher *publisher, uint64_t number) {
+    for (size_t i = 0; i < publisher->in_flight_count; i++)
+        if (publisher->in_flight[i].number == number)
+            return true;
+    return false;
+}
+
 static void pump(struct publisher *publisher) {
     struct spooled rows[ROWS];
     size_t space = room(publisher);
@@ -465,12 +472,17 @@ static void pump(struct publisher *publisher) {
     }
     if (space == 0)
         return;
+    if (spool_has_rewound(publisher->spool))
+        publisher->sent = 0;
     count = spool_read(publisher->spool, publisher->sent, rows, space < ROWS ? space : ROWS);
     if (count > 0 && publisher->in_flight_count == 0)
         publisher->progress_us = loop_now_us();
-    for (int i = 0; i < count; i++)
-        if (send_reading(publisher, &rows[i]) < 0)
+    for (int i = 0; i < count; i++) {
+        if (is_in_flight(publisher, rows[i].number))
+            publisher->sent = rows[i].number;
+        else if (send_reading(publisher, &rows[i]) < 0)
             return;
+    }
 }
 
 static void finish_farewell(struct publisher *publisher);
@@ -516,6 +528,7 @@ static void on_acknowledged(int message, void *userdata) {
     if (take_in_flight(publisher, message, &number)) {
         spool_acknowledge(publisher->spool, number);
         publisher->published++;
+        publisher->calls.on_progress(publisher->calls.userdata);
     }
     if (publisher->progress_us - publisher->accepted_us > publisher->settings->stable_us) {
         backoff_reset(&publisher->backoff);
@@ -744,6 +757,10 @@ void publisher_stop(struct publisher *publisher, void (*done)(void *userdata), v
 
 void publisher_announce(struct publisher *publisher) {
     publisher->state_is_stale = true;
+}
+
+bool publisher_is_online(const struct publisher *publisher) {
+    return publisher->state == UPLINK_ONLINE;
 }
 
 const char *publisher_gateway(const struct publisher *publisher) {

@@ -48,6 +48,8 @@ struct publisher_settings {
 struct publisher_calls {
     /* The link's state or its cause is another. */
     void (*on_change)(void *userdata);
+    /* A broker has taken a reading. */
+    void (*on_progress)(void *userdata);
     /* The gateway's state as JSON, to be freed by the publisher; NULL: none. */
     char *(*render_state)(void *userdata);
     void *userdata;
@@ -75,6 +77,8 @@ void publisher_stop(struct publisher *publisher, void (*done)(void *userdata), v
 
 /* There is something new to say: publishes the state when a connection stands. */
 void publisher_announce(struct publisher *publisher);
+
+bool publisher_is_online(const struct publisher *publisher);
 
 /* The name under which it publishes. */
 const char *publisher_gateway(const struct publisher *publisher);

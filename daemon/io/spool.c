@@ -2,22 +2,23 @@
 #include "io/spool.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/random.h>
-#include <unistd.h>
 
+#include "core/ring.h"
 #include "io/clock.h"
-#include "io/job.h"
 #include "io/log.h"
 #include "io/loop.h"
+#include "io/spool_disk.h"
 #include "io/spool_file.h"
+#include "io/spool_lock.h"
+#include "io/spool_rescue.h"
 
 enum {
-    SETTLE_AT = 64, /* acknowledgements that wait for their deletion, at most */
+    SETTLE_AT =
+        64, /* acknowledgements that wait for their deletion, at most, while the disk is well */
     READ_ROWS = 32,
     DROP_ROWS = 64,  /* given up at once when the spool is full */
     TURN_ROWS = 256, /* written in one transaction: the loop goes on in between */
@@ -26,39 +27,43 @@ enum {
 static const uint64_t second_us = 1000000;
 static const uint64_t settle_after_us = 5 * second_us;
 static const uint64_t sync_after_us = second_us;
+static const uint64_t hold_for_us = 2 * second_us; /* under SPOOL_OUTAGE */
 static const uint64_t retry_after_us = 5 * second_us;
 static const int64_t checkpoint_at_bytes = 1 << 20;
 static const int64_t log_limit_bytes = 8 << 20;
-static const int64_t boot_drift_us = 100000;
+static const int64_t drift_us = 100000;
+static const uint64_t note_distance = 1 << 20; /* more readings than are taken between two notes */
 
-/* A reading in the ring. */
-struct slot {
-    struct reading reading;
-    bool is_acknowledged;
+/* When each task is due, CLOCK_BOOTTIME; NEVER: not asked for. */
+struct due {
+    uint64_t settle_us; /* delete what is acknowledged */
+    uint64_t sync_us;
+    uint64_t hold_us;  /* look whether a reading has waited too long in memory */
+    uint64_t retry_us; /* try a sick disk again */
 };
+#define NEVER UINT64_MAX
 
 struct spool {
     struct spool_settings settings;
-    sd_event *loop; /* borrowed from run() */
-    int lock_fd;
+    sd_event *loop;          /* borrowed from run() */
+    struct spool_lock *lock; /* NULL while the disk refuses even that */
     struct spool_file *file; /* NULL while the disk refuses */
+    struct spool_disk *disk;
+    struct spool_rescue *rescue; /* of a corrupt file, until it has given what it can */
     enum cause cause;
 
-    /*
-     * Numbers, in the order in which readings pass them:
-     * ring_first <= written + 1 <= taken + 1, and synced <= written. The ring holds
-     * ring_first..taken.
-     */
-    uint64_t taken;
-    uint64_t written;
+    /* Readings pass these in order: ring.last >= written >= synced; ring.first <= written + 1. */
+    struct ring ring;
+    struct ring_slot *slots;
+    uint64_t written; /* handed to the file, or never to be */
     uint64_t synced;
-    uint64_t ring_first;
-    struct slot *ring; /* SPOOL_RING slots, number modulo SPOOL_RING */
+    uint64_t filed; /* the last number that has a row */
     uint32_t prefix;
     struct spool_boot boot;
     bool boot_is_unsaved;
+    bool has_rewound; /* older readings have turned up */
 
-    uint64_t settling[SETTLE_AT + SPOOL_RING]; /* acknowledged, on disk, to be deleted */
+    uint64_t settling[SETTLE_AT + SPOOL_RING]; /* acknowledged, with a row to be deleted */
     size_t settling_count;
     uint64_t buried; /* the row kept for its number alone, 0: none */
 
@@ -69,82 +74,48 @@ struct spool {
     bool link_is_up;
 
     sd_event_source *turn_end; /* writes what this turn of the loop took in */
-    sd_event_source *timer;    /* settles, syncs, tries a sick disk again */
-    uint64_t settle_at_us;
-    uint64_t sync_at_us;
-    uint64_t retry_at_us;
-    struct job *job; /* a sync or a checkpoint */
+    sd_event_source *timer;
+    struct due due;
 };
 
 static uint64_t lower(uint64_t a, uint64_t b) {
     return a < b ? a : b;
 }
 
+static uint64_t higher(uint64_t a, uint64_t b) {
+    return a > b ? a : b;
+}
+
 /* The disk refused, and is tried again later: memory is all there is. */
 static bool is_sick(const struct spool *spool) {
-    return !spool->file || spool->retry_at_us != UINT64_MAX;
+    return !spool->file || spool->due.retry_us != NEVER;
 }
 
 /* The last reading that is accepted in the sense of durability. */
 static uint64_t ready(const struct spool *spool) {
     if (is_sick(spool))
-        return spool->taken;
+        return spool->ring.last;
     switch (spool->settings.durability) {
     case SPOOL_POWER:
         return spool->synced;
     case SPOOL_CRASH:
         return spool->written;
     case SPOOL_OUTAGE:
-        return spool->taken;
+        return spool->ring.last;
     }
     return spool->written;
 }
 
-static struct slot *slot_of(const struct spool *spool, uint64_t number) {
-    return &spool->ring[number % SPOOL_RING];
-}
+static void arm(struct spool *spool) {
+    const struct due *due = &spool->due;
+    uint64_t at_us = lower(lower(due->settle_us, due->retry_us), due->hold_us);
 
-/* ---- the lock: one daemon a spool ---- */
-
-static int lock_path(const char *path, char *lock, size_t size) {
-    int n = snprintf(lock, size, "%s.lock", path);
-
-    return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : 0;
-}
-
-static int take_lock(struct spool *spool) {
-    char path[4096];
-    char pid[32];
-    int r = lock_path(spool->settings.path, path, sizeof(path));
-    int n;
-
-    if (r < 0)
-        return r;
-    spool->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
-    if (spool->lock_fd < 0)
-        return -errno;
-    if (flock(spool->lock_fd, LOCK_EX | LOCK_NB) < 0)
-        return errno == EWOULDBLOCK ? -EBUSY : -errno;
-    n = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
-    if (ftruncate(spool->lock_fd, 0) < 0 || pwrite(spool->lock_fd, pid, (size_t)n, 0) < 0)
-        return 0; /* only a name for the next one's message; a full disk must not keep us out */
-    return 0;
-}
-
-int spool_holder(const char *path) {
-    char lock[4096];
-    int pid = 0;
-    FILE *file;
-
-    if (lock_path(path, lock, sizeof(lock)) < 0)
-        return 0;
-    file = fopen(lock, "re");
-    if (!file)
-        return 0;
-    if (fscanf(file, "%d", &pid) != 1)
-        pid = 0;
-    (void)fclose(file);
-    return pid;
+    if (!spool_disk_is_busy(spool->disk)) /* its end looks for what is to be done next */
+        at_us = lower(at_us, due->sync_us);
+    if (at_us == NEVER)
+        loop_disarm(spool->timer);
+    else
+        loop_arm(spool->timer, at_us);
 }
 
 /* ---- what is wrong with the disk, said once per change ---- */
@@ -153,6 +124,7 @@ static enum cause cause_of(int error) {
     switch (error) {
     case -ENOSPC:
     case -EDQUOT:
+    case -EFBIG:
         return CAUSE_SPOOL_FULL;
     case -EUCLEAN:
         return CAUSE_SPOOL_CORRUPT;
@@ -161,81 +133,112 @@ static enum cause cause_of(int error) {
     }
 }
 
+static const char *sentence_of(enum cause cause, int error) {
+    if (cause == CAUSE_SPOOL_FULL && error == 0)
+        return "the spool has reached spool.max_mb: the oldest readings are dropped until the "
+               "broker "
+               "takes some. Raise it, or mend the link";
+    if (error == -EPROTONOSUPPORT)
+        return "a newer sensorgw wrote the spool, going on from memory. Install that version "
+               "again, or "
+               "move the file away";
+    if (cause == CAUSE_SPOOL_FULL)
+        return "the disk is full: readings are kept in memory, and the oldest go first when that "
+               "is "
+               "full too. Make room; it is tried again every few seconds";
+    if (cause == CAUSE_SPOOL_CORRUPT)
+        return "the spool is corrupt: it is set aside, and what can be read is salvaged";
+    return "the spool cannot be written: readings are kept in memory, and the oldest go first when "
+           "that is full. Mend the disk or the permissions; it is tried again every few seconds";
+}
+
 static void set_cause(struct spool *spool, enum cause cause, int error) {
     if (spool->cause == cause)
         return;
     spool->cause = cause;
     if (cause == CAUSE_NONE)
-        log_warning(0, "spool is written to disk again", { "PATH", spool->settings.path });
+        log_warning(0, "the spool is written to disk again", { "PATH", spool->settings.path });
     else
-        log_warning(error, "cannot write the spool: going on from memory, trying the disk again",
-                    { "PATH", spool->settings.path }, { "CAUSE", cause_name(cause) },
-                    { "RING", LOG_NUMBER(SPOOL_RING) });
+        log_warning(error, sentence_of(cause, error), { "PATH", spool->settings.path },
+                    { "CAUSE", cause_name(cause) });
 }
 
-static void arm(struct spool *spool) {
-    uint64_t due_us = lower(spool->settle_at_us, spool->retry_at_us);
+static void fail(struct spool *spool, int error);
 
-    if (!spool->job) /* whose end looks for what is to be synced next */
-        due_us = lower(due_us, spool->sync_at_us);
-
-    if (due_us == UINT64_MAX)
-        loop_disarm(spool->timer);
-    else
-        loop_arm(spool->timer, due_us);
-}
-
-static void fail(struct spool *spool, int error) {
-    if (spool->file)
-        spool_file_roll_back(spool->file);
-    set_cause(spool, cause_of(error), error);
-    spool->retry_at_us = loop_now_us() + retry_after_us;
-    arm(spool);
-}
-
-/* ---- opening ---- */
+/* ---- who counts from where ---- */
 
 static int draw_prefix(uint32_t *ret) {
     return getrandom(ret, sizeof(*ret), 0) == sizeof(*ret) ? 0 : -errno;
 }
 
 /*
- * The last number given out is certain only if this boot gave it out and the file was not written
- * by a daemon that kept readings in memory and was killed: after a power cut the file may have lost
- * numbers that were already sent.
+ * Where to count from when no file tells. Rows that turn up later must sort before what is taken
+ * now: milliseconds since 1970 run ahead of any count of readings, and so does the last note of a
+ * count by far.
  */
-static bool numbers_are_certain(const struct spool *spool, const struct spool_summary *summary,
-                                const struct spool_boot *boot) {
-    if (summary->last_number == 0 || summary->last_boot != boot->key)
-        return false;
-    return summary->was_closed || spool->settings.durability != SPOOL_OUTAGE;
+static uint64_t blind_start(const struct spool *spool) {
+    int64_t wall_us = (int64_t)loop_now_us() + spool->boot.wall_offset_us;
+    uint64_t start = wall_us > 0 ? (uint64_t)wall_us / 1000 : 0;
+    struct spool_note note;
+
+    if (spool->lock && spool_lock_recall(spool->lock, &note))
+        start = higher(start, note.last_number + note_distance);
+    return start;
 }
 
-static void number_from(struct spool *spool, uint64_t last) {
-    spool->taken = spool->written = spool->synced = last;
-    spool->ring_first = last + 1;
+static void count_from(struct spool *spool, uint64_t last) {
+    ring_init(&spool->ring, spool->slots, SPOOL_RING, last);
+    spool->written = spool->synced = spool->filed = last;
+}
+
+/*
+ * The last number given out is certain only if this boot gave it out, the file is the one that was
+ * left, and no daemon that kept readings in memory was killed: after a power cut a file may have
+ * lost numbers that were already sent.
+ */
+static bool numbers_are_certain(const struct spool *spool, const struct spool_summary *summary) {
+    struct spool_note note;
+
+    if (summary->last_number == 0 || summary->last_boot != spool->boot.key)
+        return false;
+    if (!summary->was_closed && spool->settings.durability == SPOOL_OUTAGE)
+        return false;
+    return spool->lock && spool_lock_recall(spool->lock, &note) &&
+           spool_lock_recognises(spool->lock, &note) && summary->last_number >= note.last_number;
+}
+
+/* The first file of this run says where to go on. */
+static void continue_from(struct spool *spool, const struct spool_summary *summary) {
+    struct spool_note note = { 0 };
+    uint64_t last = summary->last_number;
+
+    if (numbers_are_certain(spool, summary))
+        spool->prefix = summary->last_prefix;
+    else if (spool->lock && spool_lock_recall(spool->lock, &note))
+        last = higher(last, note.last_number);
+    count_from(spool, last);
+    spool->filed = summary->last_number;
 }
 
 static int adopt(struct spool *spool, const struct spool_summary *summary) {
-    bool is_first = spool->ring_first == 0;
+    bool is_first = spool->ring.slots == NULL;
     int r;
 
-    if (!is_first && summary->last_number >= spool->ring_first)
-        return -EEXIST; /* its numbers are those that memory gave out: the next start tells them
-                           apart */
+    if (!is_first && summary->last_number >= spool->ring.first)
+        return -EEXIST; /* numbers that memory gave out as well: the next start tells them apart */
     r = spool_file_set_boot(spool->file, &spool->boot);
+    if (r == 0)
+        r = spool_file_mark_closed(spool->file, false);
     if (r < 0)
         return r;
-    if (is_first && numbers_are_certain(spool, summary, &spool->boot))
-        spool->prefix = summary->last_prefix;
-    r = spool_file_mark_closed(spool->file, false);
-    if (r < 0)
-        return r;
+    if (is_first)
+        continue_from(spool, summary);
     spool->boot_is_unsaved = false;
+    spool->has_rewound = summary->waiting > 0;
     spool->dropped += summary->dropped;
     spool->waiting += summary->waiting;
-    if (is_first)
-        number_from(spool, summary->last_number);
+    if (spool->lock)
+        spool_lock_note(spool->lock, spool->ring.last, false);
     return 0;
 }
 
@@ -251,18 +254,95 @@ static int open_file(struct spool *spool) {
     return r;
 }
 
+/* ---- a corrupt file ---- */
+
+static void on_rescued(const struct spool_row *row, void *userdata) {
+    struct spool *spool = userdata;
+
+    if (spool->file && spool_file_add(spool->file, row) == 0) {
+        spool->waiting++;
+        spool->has_rewound = true;
+    } else {
+        spool->dropped++;
+        spool->unsaved_drops++;
+    }
+}
+
+static void on_rescue_over(uint64_t rescued, const char *aside, void *userdata) {
+    struct spool *spool = userdata;
+
+    log_warning(0, "salvaged what could be read of the corrupt spool",
+                { "RESCUED", LOG_NUMBER((long long)rescued) }, { "SET_ASIDE", aside },
+                { "PATH", spool->settings.path });
+    spool->rescue = spool_rescue_free(spool->rescue);
+}
+
+/* What the ring still has goes into the new file; what only the old one had is salvaged from it. */
+static int start_anew(struct spool *spool) {
+    char aside[SPOOL_ASIDE_SIZE];
+    uint64_t in_ring = 0;
+    int r;
+
+    spool->file = spool_file_close(spool->file);
+    r = spool_rescue_set_aside(spool->settings.path, aside, sizeof(aside));
+    if (r < 0)
+        return r;
+    spool->rescue = spool_rescue_free(spool->rescue);
+    if (spool->ring.slots) {
+        for (uint64_t number = spool->ring.first; number <= spool->ring.last; number++)
+            in_ring += !ring_at(&spool->ring, number)->is_acknowledged;
+        spool->waiting = in_ring;
+        spool->written = spool->synced = spool->ring.first - 1;
+    } else {
+        count_from(spool, blind_start(spool));
+    }
+    spool->settling_count = 0;
+    spool->buried = 0;
+    spool->filed = 0;
+    r = open_file(spool);
+    if (r < 0)
+        return r;
+    r = spool_rescue_new(spool->loop, aside, spool->ring.first, on_rescued, on_rescue_over, spool,
+                         &spool->rescue);
+    if (r < 0)
+        log_warning(r, "cannot salvage the corrupt spool now", { "SET_ASIDE", aside });
+    return 0;
+}
+
+/* Memory goes on alone, and the disk is tried again: at once with a new file if this one is
+ * corrupt. */
+static void fail(struct spool *spool, int error) {
+    int r = error;
+
+    if (spool->file)
+        spool_file_roll_back(spool->file);
+    set_cause(spool, cause_of(error), error);
+    if (error == -EUCLEAN) {
+        r = start_anew(spool);
+        if (r == 0) {
+            (void)sd_event_source_set_enabled(spool->turn_end, SD_EVENT_ONESHOT);
+            return;
+        }
+        set_cause(spool, cause_of(r), r);
+    }
+    if (!spool->ring.slots)
+        count_from(spool, blind_start(spool));
+    spool->due.retry_us = loop_now_us() + retry_after_us;
+    arm(spool);
+}
+
 /* ---- time ---- */
 
-/* The clock was set, or has been synchronised: readings of this boot get their time by it, later
- * ones too. */
+/* The clock was set, or was synchronised: readings of this boot get their time by it, also after
+ * the next. */
 static void look_at_the_clock(struct spool *spool) {
     struct clock_facts facts = clock_look();
-    int64_t drift_us = facts.wall_offset_us - spool->boot.wall_offset_us;
+    int64_t moved_us = facts.wall_offset_us - spool->boot.wall_offset_us;
 
     if (spool->boot.synchronised && !facts.synchronised)
         return; /* what was known of this boot stays known */
-    if (facts.synchronised == spool->boot.synchronised && drift_us > -boot_drift_us &&
-        drift_us < boot_drift_us)
+    if (facts.synchronised == spool->boot.synchronised && moved_us > -drift_us &&
+        moved_us < drift_us)
         return;
     spool->boot.wall_offset_us = facts.wall_offset_us;
     spool->boot.synchronised = facts.synchronised;
@@ -271,91 +351,110 @@ static void look_at_the_clock(struct spool *spool) {
 
 static void stamp(struct spool *spool, const struct spool_row *row, struct spooled *ret) {
     struct spool_boot boot = spool->boot;
+    bool is_ours = row->boot == spool->boot.key;
 
-    if (row->boot != spool->boot.key &&
-        (!spool->file || spool_file_get_boot(spool->file, row->boot, &boot) < 0))
+    if (!is_ours && (!spool->file || spool_file_get_boot(spool->file, row->boot, &boot) < 0))
         boot.synchronised = false;
     *ret = (struct spooled){
         .number = row->number,
         .wall_us = (int64_t)row->reading.taken_us + boot.wall_offset_us,
         .synchronised = boot.synchronised,
-        .accepted_us = row->boot == spool->boot.key ? row->reading.taken_us : 0,
+        .accepted_us = is_ours ? row->reading.taken_us : 0,
         .reading = row->reading,
     };
     (void)snprintf(ret->prefix, sizeof(ret->prefix), "%08x", row->prefix);
 }
 
+static struct spool_row row_of(const struct spool *spool, uint64_t number) {
+    return (struct spool_row){
+        .number = number,
+        .prefix = spool->prefix,
+        .boot = spool->boot.key,
+        .reading = ring_at(&spool->ring, number)->reading,
+    };
+}
+
 /* ---- writing ---- */
 
-static int write_readings(struct spool *spool, uint64_t *ret_last) {
-    uint64_t last = lower(spool->taken, spool->written + TURN_ROWS);
+static int write_readings(struct spool *spool, uint64_t *ret_last, uint64_t *ret_filed) {
+    uint64_t last = lower(spool->ring.last, spool->written + TURN_ROWS);
 
     for (uint64_t number = spool->written + 1; number <= last; number++) {
-        struct slot *slot = slot_of(spool, number);
-        struct spool_row row = {
-            .number = number,
-            .prefix = spool->prefix,
-            .boot = spool->boot.key,
-            .reading = slot->reading,
-        };
+        struct spool_row row = row_of(spool, number);
         int r;
 
-        if (slot->is_acknowledged && number != spool->taken)
+        if (ring_at(&spool->ring, number)->is_acknowledged)
             continue;
         r = spool_file_add(spool->file, &row);
-        if (r == 0 && slot->is_acknowledged)
-            r = spool_file_bury(spool->file, number);
         if (r < 0)
             return r;
+        *ret_filed = number;
     }
     *ret_last = last;
     return 0;
 }
 
-static int delete_settled(struct spool *spool, uint64_t last, uint64_t *ret_buried) {
-    uint64_t buried = spool->buried;
+/* The last row of all is kept for its number, until a later one has taken its place. */
+static int delete_settled(struct spool *spool, uint64_t filed, uint64_t *ret_buried) {
     int r;
 
-    if (buried != 0 && buried < last) {
-        r = spool_file_remove(spool->file, buried);
+    if (spool->buried != 0 && spool->buried < filed) {
+        r = spool_file_remove(spool->file, spool->buried);
         if (r < 0)
             return r;
-        buried = 0;
+        *ret_buried = 0;
     }
     for (size_t i = 0; i < spool->settling_count; i++) {
         uint64_t number = spool->settling[i];
+        bool is_last = number == filed;
 
-        if (number == last) {
-            r = spool_file_bury(spool->file, number);
-            buried = number;
-        } else {
-            r = spool_file_remove(spool->file, number);
-        }
+        r = is_last ? spool_file_bury(spool->file, number) : spool_file_remove(spool->file, number);
         if (r < 0)
             return r;
+        if (is_last)
+            *ret_buried = number;
     }
-    *ret_buried = buried;
     return 0;
 }
 
 /* Oldest first, until there is room. */
 static int make_room(struct spool *spool, uint64_t *ret_dropped) {
-    uint64_t dropped = 0;
-
     while (spool_file_size(spool->file) > (int64_t)spool->settings.max_bytes) {
         int r = spool_file_drop_oldest(spool->file, DROP_ROWS);
 
         if (r <= 0)
             return r;
-        dropped += (uint64_t)r;
+        *ret_dropped += (uint64_t)r;
     }
-    *ret_dropped = dropped;
     return 0;
+}
+
+/* Full is said until there is room again that is worth the word. */
+static enum cause cause_after(struct spool *spool, uint64_t dropped) {
+    int64_t roomy_bytes = (int64_t)(spool->settings.max_bytes / 8 * 7);
+
+    if (dropped > 0)
+        return CAUSE_SPOOL_FULL;
+    if (spool->cause == CAUSE_SPOOL_FULL && spool_file_size(spool->file) > roomy_bytes)
+        return CAUSE_SPOOL_FULL;
+    return CAUSE_NONE;
+}
+
+static void note_success(struct spool *spool, uint64_t dropped) {
+    spool->boot_is_unsaved = false;
+    spool->settling_count = 0;
+    spool->due.settle_us = NEVER;
+    spool->due.retry_us = NEVER;
+    spool->unsaved_drops = 0;
+    spool->dropped += dropped;
+    spool->waiting -= lower(spool->waiting, dropped);
+    set_cause(spool, cause_after(spool, dropped), 0);
 }
 
 /* One transaction with all that is new. */
 static int write_all(struct spool *spool) {
     uint64_t last = spool->written;
+    uint64_t filed = spool->filed;
     uint64_t buried = spool->buried;
     uint64_t dropped = 0;
     int r = spool_file_begin(spool->file);
@@ -363,9 +462,9 @@ static int write_all(struct spool *spool) {
     if (r == 0 && spool->boot_is_unsaved)
         r = spool_file_set_boot(spool->file, &spool->boot);
     if (r == 0)
-        r = write_readings(spool, &last);
+        r = write_readings(spool, &last, &filed);
     if (r == 0)
-        r = delete_settled(spool, last, &buried);
+        r = delete_settled(spool, filed, &buried);
     if (r == 0 && spool->unsaved_drops > 0)
         r = spool_file_count_dropped(spool->file, spool->unsaved_drops);
     if (r == 0)
@@ -374,79 +473,60 @@ static int write_all(struct spool *spool) {
         r = spool_file_commit(spool->file);
     if (r < 0)
         return r;
-    spool->boot_is_unsaved = false;
     spool->written = last;
+    spool->filed = filed;
     spool->buried = buried;
-    spool->settling_count = 0;
-    spool->settle_at_us = UINT64_MAX;
-    spool->unsaved_drops = 0;
-    if (dropped > 0) {
-        spool->dropped += dropped;
-        spool->waiting -= lower(spool->waiting, dropped);
-        set_cause(spool, CAUSE_SPOOL_FULL, -ENOSPC);
-    } else {
-        set_cause(spool, CAUSE_NONE, 0);
-    }
+    note_success(spool, dropped);
     return 0;
 }
 
-/* ---- jobs: syncing and checkpointing ---- */
-
-struct disk_work {
-    char path[4096];
-    bool checkpoints;
-    uint64_t up_to; /* written before the sync began */
-    int result;
-};
-
-static void run_disk_work(void *data) {
-    struct disk_work *work = data;
-
-    work->result = work->checkpoints ? spool_file_checkpoint_aside(work->path)
-                                     : spool_file_sync_log(work->path);
-}
-
-static void start_disk_work(struct spool *spool);
-
-static void on_disk_work_done(void *data, void *userdata) {
-    struct spool *spool = userdata;
-    const struct disk_work *work = data;
-    bool synced = work->result == 0 && !work->checkpoints;
-    uint64_t up_to = work->up_to;
-
-    if (work->result < 0 && work->result != -EBUSY)
-        fail(spool, work->result);
-    spool->job = job_free(spool->job);
-    if (synced && up_to > spool->synced)
-        spool->synced = up_to;
-    start_disk_work(spool);
-    arm(spool);
-}
+/* ---- syncing and checkpointing ---- */
 
 static bool wants_sync(const struct spool *spool) {
     if (spool->synced >= spool->written)
         return false;
     return spool->settings.durability == SPOOL_POWER ||
-           (spool->waiting > 0 && loop_now_us() >= spool->sync_at_us);
+           (spool->waiting > 0 && loop_now_us() >= spool->due.sync_us);
 }
 
-static void start_disk_work(struct spool *spool) {
-    static const struct job_calls calls = { run_disk_work, free, on_disk_work_done };
-    bool checkpoints = spool->file && spool_file_log_size(spool->file) > checkpoint_at_bytes;
-    struct disk_work *work;
+static void start_disk_task(struct spool *spool) {
+    if (!spool->file || spool_disk_is_busy(spool->disk))
+        return;
+    if (wants_sync(spool)) {
+        spool->due.sync_us = NEVER;
+        (void)spool_disk_start(spool->disk, SPOOL_DISK_SYNC, spool->written);
+    } else if (spool_file_log_size(spool->file) > checkpoint_at_bytes) {
+        (void)spool_disk_start(spool->disk, SPOOL_DISK_CHECKPOINT, 0);
+    }
+}
 
-    if (spool->job || !spool->file || !(checkpoints || wants_sync(spool)))
+static void on_disk_task_done(enum spool_disk_task task, uint64_t mark, int result,
+                              void *userdata) {
+    struct spool *spool = userdata;
+
+    if (result < 0 && result != -EBUSY)
+        fail(spool, result);
+    else if (task == SPOOL_DISK_SYNC)
+        spool->synced = higher(spool->synced, mark);
+    else if (spool->lock)
+        spool_lock_note(spool->lock, spool->ring.last, false);
+    if (result == 0)
+        start_disk_task(spool);
+    arm(spool);
+}
+
+/* The log outgrew a checkpoint beside the loop: here, and nowhere else, the loop waits for the
+ * disk. */
+static void brake(struct spool *spool) {
+    int r;
+
+    if (spool_file_log_size(spool->file) <= log_limit_bytes)
         return;
-    work = calloc(1, sizeof(*work));
-    if (!work)
-        return;
-    (void)snprintf(work->path, sizeof(work->path), "%s", spool->settings.path);
-    work->checkpoints = !wants_sync(spool);
-    work->up_to = spool->written;
-    if (!work->checkpoints)
-        spool->sync_at_us = UINT64_MAX;
-    if (job_new(spool->loop, &calls, work, spool, &spool->job) < 0)
-        free(work);
+    log_warning(0, "the disk is too slow for what comes in: waiting for it",
+                { "CAUSE", cause_name(CAUSE_SPOOL_SLOW) }, { "PATH", spool->settings.path });
+    r = spool_file_checkpoint(spool->file);
+    if (r < 0 && r != -EBUSY)
+        fail(spool, r);
 }
 
 static void write_out(struct spool *spool) {
@@ -459,21 +539,63 @@ static void write_out(struct spool *spool) {
         fail(spool, r);
         return;
     }
-    if (spool_file_log_size(spool->file) > log_limit_bytes) {
-        log_warning(0, "the spool's log has outgrown the disk: waiting for it",
-                    { "CAUSE", cause_name(CAUSE_SPOOL_SLOW) }, { "PATH", spool->settings.path });
-        (void)spool_file_checkpoint(spool->file);
-    }
-    if (spool->written < spool->taken)
+    brake(spool);
+    if (spool->written < spool->ring.last)
         (void)sd_event_source_set_enabled(spool->turn_end, SD_EVENT_ONESHOT);
-    if (spool->waiting > 0 && spool->synced < spool->written && spool->sync_at_us == UINT64_MAX)
-        spool->sync_at_us = loop_now_us() + sync_after_us;
+    if (spool->waiting > 0 && spool->synced < spool->written && spool->due.sync_us == NEVER)
+        spool->due.sync_us = loop_now_us() + sync_after_us;
+    start_disk_task(spool);
     arm(spool);
-    start_disk_work(spool);
 }
 
-static bool writes_at_once(const struct spool *spool) {
-    return spool->settings.durability != SPOOL_OUTAGE || !spool->link_is_up;
+/* ---- when ---- */
+
+static bool holds_in_memory(const struct spool *spool) {
+    return spool->settings.durability == SPOOL_OUTAGE && spool->link_is_up;
+}
+
+static void write_soon(struct spool *spool) {
+    if (!is_sick(spool))
+        (void)sd_event_source_set_enabled(spool->turn_end, SD_EVENT_ONESHOT);
+}
+
+/* Acknowledged before it was written: it never needs to be. */
+static void pass_acknowledged(struct spool *spool) {
+    const struct ring_slot *slot;
+
+    while ((slot = ring_at(&spool->ring, spool->written + 1)) && slot->is_acknowledged)
+        spool->written++;
+}
+
+/* Under SPOOL_OUTAGE the oldest reading without an answer decides. */
+static void hold(struct spool *spool) {
+    const struct ring_slot *oldest;
+    uint64_t until_us;
+
+    spool->due.hold_us = NEVER;
+    pass_acknowledged(spool);
+    oldest = ring_at(&spool->ring, spool->written + 1);
+    if (!oldest)
+        return;
+    until_us = oldest->reading.taken_us + hold_for_us;
+    if (loop_now_us() >= until_us)
+        write_soon(spool);
+    else
+        spool->due.hold_us = until_us;
+}
+
+static void try_the_disk(struct spool *spool) {
+    int r = 0;
+
+    spool->due.retry_us = NEVER;
+    if (!spool->lock)
+        r = spool_lock_new(spool->settings.path, &spool->lock);
+    if (r == 0 && !spool->file)
+        r = open_file(spool);
+    if (r < 0)
+        fail(spool, r);
+    else
+        write_out(spool);
 }
 
 static int on_turn_end(sd_event_source *source, void *userdata) {
@@ -481,68 +603,54 @@ static int on_turn_end(sd_event_source *source, void *userdata) {
     return 0;
 }
 
-static void try_the_disk(struct spool *spool) {
-    int r;
-
-    spool->retry_at_us = UINT64_MAX;
-    if (spool->file) {
-        write_out(spool);
-        return;
-    }
-    r = open_file(spool);
-    if (r < 0)
-        fail(spool, r);
-    else
-        write_out(spool);
-}
-
 static int on_timer(sd_event_source *source, uint64_t due_us, void *userdata) {
     struct spool *spool = userdata;
     uint64_t now_us = loop_now_us();
 
     look_at_the_clock(spool);
-    if (now_us >= spool->retry_at_us)
+    if (now_us >= spool->due.retry_us)
         try_the_disk(spool);
-    if (now_us >= spool->settle_at_us)
+    if (now_us >= spool->due.hold_us)
+        hold(spool);
+    if (now_us >= spool->due.settle_us)
         write_out(spool);
-    start_disk_work(spool);
+    start_disk_task(spool);
     arm(spool);
     return 0;
 }
 
 /* ---- the life of a spool ---- */
 
-/*
- * Where to count from while the file cannot be read. When it can be, its rows must sort before
- * those taken since: milliseconds since 1970 run ahead of any count of readings.
- */
-static uint64_t memory_base(const struct spool *spool) {
-    int64_t wall_us = (int64_t)loop_now_us() + spool->boot.wall_offset_us;
-
-    return wall_us > 0 ? (uint64_t)wall_us / 1000 : 0;
-}
-
 static int set_up(struct spool *spool) {
     struct clock_facts facts = clock_look();
-    int r = take_lock(spool);
+    int r = clock_read_boot_id(spool->boot.boot_id);
 
-    if (r == -EBUSY)
-        return r;
-    if (r < 0)
-        fail(spool, r);
-    r = clock_read_boot_id(spool->boot.boot_id);
-    if (r < 0)
-        return r;
-    r = draw_prefix(&spool->prefix);
+    if (r == 0)
+        r = draw_prefix(&spool->prefix);
     if (r < 0)
         return r;
     spool->boot.wall_offset_us = facts.wall_offset_us;
     spool->boot.synchronised = facts.synchronised;
-    r = open_file(spool);
-    if (r < 0) {
-        number_from(spool, memory_base(spool));
+    r = spool_lock_new(spool->settings.path, &spool->lock);
+    if (r == -EBUSY)
+        return r;
+    if (r == 0)
+        r = open_file(spool);
+    if (r < 0)
         fail(spool, r);
-    }
+    return 0;
+}
+
+static int make_sources(struct spool *spool) {
+    int r = loop_add_timer(spool->loop, on_timer, spool, &spool->timer);
+
+    if (r < 0)
+        return r;
+    r = sd_event_add_defer(spool->loop, &spool->turn_end, on_turn_end, spool);
+    if (r < 0)
+        return r;
+    (void)sd_event_source_set_enabled(spool->turn_end, SD_EVENT_OFF);
+    (void)sd_event_source_set_exit_on_failure(spool->turn_end, true);
     return 0;
 }
 
@@ -554,20 +662,15 @@ int spool_new(sd_event *loop, const struct spool_settings *settings, struct spoo
         return -ENOMEM;
     spool->settings = *settings;
     spool->loop = loop;
-    spool->lock_fd = -1;
-    spool->settle_at_us = spool->sync_at_us = spool->retry_at_us = UINT64_MAX;
-    spool->ring = calloc(SPOOL_RING, sizeof(*spool->ring));
-    if (!spool->ring)
+    spool->due = (struct due){ NEVER, NEVER, NEVER, NEVER };
+    spool->slots = calloc(SPOOL_RING, sizeof(*spool->slots));
+    if (!spool->slots)
         return -ENOMEM;
-    r = loop_add_timer(loop, on_timer, spool, &spool->timer);
-    if (r < 0)
-        return r;
-    r = sd_event_add_defer(loop, &spool->turn_end, on_turn_end, spool);
-    if (r < 0)
-        return r;
-    (void)sd_event_source_set_enabled(spool->turn_end, SD_EVENT_OFF);
-    (void)sd_event_source_set_exit_on_failure(spool->turn_end, true);
-    r = set_up(spool);
+    r = spool_disk_new(loop, settings->path, on_disk_task_done, spool, &spool->disk);
+    if (r == 0)
+        r = make_sources(spool);
+    if (r == 0)
+        r = set_up(spool);
     if (r < 0)
         return r;
     *ret = spool;
@@ -576,45 +679,60 @@ int spool_new(sd_event *loop, const struct spool_settings *settings, struct spoo
 }
 
 struct spool *spool_free(struct spool *spool) {
+    bool was_open;
+
     if (!spool)
         return NULL;
-    spool->job = job_free(spool->job);
+    was_open = spool->file != NULL;
+    spool->rescue = spool_rescue_free(spool->rescue);
+    spool->disk = spool_disk_free(spool->disk);
     (void)sd_event_source_disable_unref(spool->turn_end);
     (void)sd_event_source_disable_unref(spool->timer);
     spool->file = spool_file_close(spool->file);
-    close_fdp(&spool->lock_fd);
-    free(spool->ring);
+    if (spool->lock)
+        spool_lock_note(spool->lock, spool->ring.last, was_open);
+    spool->lock = spool_lock_free(spool->lock);
+    free(spool->slots);
     free(spool);
     return NULL;
 }
 
-/* The ring is full of what the disk would not take: the oldest gives way. */
-static void give_way(struct spool *spool) {
-    if (!slot_of(spool, spool->ring_first)->is_acknowledged) {
-        spool->dropped++;
-        spool->unsaved_drops++;
-        spool->waiting--;
+int spool_holder(const char *path) {
+    return spool_lock_holder(path);
+}
+
+/* Room for one more: what is on disk needs no place here, what is not must give way. */
+static void make_room_in_memory(struct spool *spool) {
+    if (spool->ring.first > spool->written && !is_sick(spool))
+        write_out(spool);
+    if (spool->ring.first > spool->written) {
+        if (!ring_at(&spool->ring, spool->ring.first)->is_acknowledged) {
+            spool->dropped++;
+            spool->unsaved_drops++;
+            spool->waiting--;
+        }
+        spool->written = spool->ring.first;
     }
-    spool->written = spool->ring_first;
+    ring_pop(&spool->ring);
 }
 
 void spool_append(const struct reading *reading, void *userdata) {
     struct spool *spool = userdata;
 
-    if (spool->taken - spool->ring_first + 1 == SPOOL_RING) {
-        if (spool->ring_first > spool->written)
-            write_out(spool);
-        if (spool->ring_first > spool->written)
-            give_way(spool);
-        spool->ring_first++;
-    }
-    spool->taken++;
-    *slot_of(spool, spool->taken) = (struct slot){ .reading = *reading };
+    if (ring_is_full(&spool->ring))
+        make_room_in_memory(spool);
+    ring_push(&spool->ring, reading);
     spool->accepted++;
     spool->waiting++;
-    if (!is_sick(spool) && writes_at_once(spool))
-        (void)sd_event_source_set_enabled(spool->turn_end, SD_EVENT_ONESHOT);
+    if (!holds_in_memory(spool))
+        write_soon(spool);
+    else if (spool->due.hold_us == NEVER) {
+        spool->due.hold_us = reading->taken_us + hold_for_us;
+        arm(spool);
+    }
 }
+
+/* ---- reading ---- */
 
 static bool is_settling(const struct spool *spool, uint64_t number) {
     for (size_t i = 0; i < spool->settling_count; i++)
@@ -624,18 +742,14 @@ static bool is_settling(const struct spool *spool, uint64_t number) {
 }
 
 static size_t read_ring(struct spool *spool, uint64_t after, struct spooled *rows, size_t max) {
+    uint64_t last = ready(spool);
     size_t count = 0;
 
-    for (uint64_t number = after + 1; number <= ready(spool) && count < max; number++) {
-        const struct slot *slot = slot_of(spool, number);
-        struct spool_row row = {
-            .number = number,
-            .prefix = spool->prefix,
-            .boot = spool->boot.key,
-            .reading = slot->reading,
-        };
+    for (uint64_t number = higher(after + 1, spool->ring.first); number <= last && count < max;
+         number++) {
+        struct spool_row row = row_of(spool, number);
 
-        if (!slot->is_acknowledged)
+        if (!ring_at(&spool->ring, number)->is_acknowledged)
             stamp(spool, &row, &rows[count++]);
     }
     return count;
@@ -658,8 +772,7 @@ static size_t read_file(struct spool *spool, uint64_t after, struct spooled *row
     int n;
 
     do {
-        n = spool_file_read(spool->file, after, lower(spool->ring_first, ready(spool) + 1), page,
-                            READ_ROWS);
+        n = spool_file_read(spool->file, after, spool->ring.first, page, READ_ROWS);
         for (int i = 0; i < n && count < max; i++) {
             after = page[i].number;
             if (page[i].reading.count == 0)
@@ -674,35 +787,48 @@ static size_t read_file(struct spool *spool, uint64_t after, struct spooled *row
 }
 
 int spool_read(struct spool *spool, uint64_t after, struct spooled *rows, size_t max) {
+    bool file_is_of_use = spool->file && spool->settling_count < SPOOL_RING;
     size_t count = 0;
 
     look_at_the_clock(spool);
-    if (after + 1 < spool->ring_first) {
-        if (spool->file && spool->settling_count < SPOOL_RING)
-            count = read_file(spool, after, rows, max);
-        if (count > 0)
-            return (int)count;
-        after = spool->ring_first - 1;
-    }
-    return (int)read_ring(spool, after, rows, max);
+    if (after + 1 < spool->ring.first && file_is_of_use)
+        count = read_file(spool, after, rows, max);
+    if (count == 0)
+        count = read_ring(spool, after, rows, max);
+    return (int)count;
+}
+
+bool spool_has_rewound(struct spool *spool) {
+    bool has_rewound = spool->has_rewound;
+
+    spool->has_rewound = false;
+    return has_rewound;
+}
+
+/* ---- acknowledgements ---- */
+
+static void settle_later(struct spool *spool, uint64_t number) {
+    spool->settling[spool->settling_count++] = number;
+    if (spool->settling_count >= SETTLE_AT && !is_sick(spool))
+        write_out(spool);
+    else if (spool->due.settle_us == NEVER)
+        spool->due.settle_us = loop_now_us() + settle_after_us;
 }
 
 void spool_acknowledge(struct spool *spool, uint64_t number) {
-    if (number >= spool->ring_first)
-        slot_of(spool, number)->is_acknowledged = true;
+    struct ring_slot *slot = ring_at(&spool->ring, number);
+
+    if (slot)
+        slot->is_acknowledged = true;
     if (spool->waiting > 0)
         spool->waiting--;
-    if (spool->waiting == 0)
-        spool->sync_at_us = UINT64_MAX; /* nothing that a power cut could take */
-    if (number > spool->written)
-        return;
-    spool->settling[spool->settling_count++] = number;
-    if (spool->settling_count >= SETTLE_AT)
-        write_out(spool);
-    else if (spool->settle_at_us == UINT64_MAX) {
-        spool->settle_at_us = loop_now_us() + settle_after_us;
-        arm(spool);
-    }
+    if (spool->waiting == 0) /* nothing that a crash or a power cut could take */
+        spool->due.sync_us = spool->due.hold_us = NEVER;
+    if (number <= spool->filed && spool->settling_count < SETTLE_AT + SPOOL_RING)
+        settle_later(spool, number);
+    if (holds_in_memory(spool))
+        pass_acknowledged(spool);
+    arm(spool);
 }
 
 size_t spool_unsettled(const struct spool *spool) {
@@ -715,19 +841,34 @@ void spool_settle(struct spool *spool) {
 
 void spool_set_link(struct spool *spool, bool is_up) {
     spool->link_is_up = is_up;
-    if (!is_sick(spool) && writes_at_once(spool))
-        (void)sd_event_source_set_enabled(spool->turn_end, SD_EVENT_ONESHOT);
+    if (!holds_in_memory(spool) && spool->written < spool->ring.last)
+        write_soon(spool);
+}
+
+/* Under SPOOL_OUTAGE the last number may be one that never needed a row. */
+static int bury_last(struct spool *spool) {
+    struct spool_row row;
+    int r;
+
+    if (spool->filed == spool->ring.last || !ring_at(&spool->ring, spool->ring.last))
+        return 0;
+    row = row_of(spool, spool->ring.last);
+    r = spool_file_add(spool->file, &row);
+    return r < 0 ? r : spool_file_bury(spool->file, row.number);
 }
 
 void spool_flush(struct spool *spool) {
     uint64_t before;
+    int r = -ENOTCONN;
 
     do {
         before = spool->written;
         write_out(spool);
-    } while (spool->written > before && spool->written < spool->taken);
-    if (spool->file)
-        (void)spool_file_mark_closed(spool->file, spool->written == spool->taken);
+    } while (spool->written > before && spool->written < spool->ring.last);
+    if (spool->file && spool->written == spool->ring.last)
+        r = bury_last(spool);
+    if (r == 0)
+        (void)spool_file_mark_closed(spool->file, true);
 }
 
 void spool_describe(const struct spool *spool, struct spool_status *ret) {

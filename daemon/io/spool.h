@@ -66,6 +66,9 @@ void spool_append(const struct reading *reading, void *spool);
  */
 int spool_read(struct spool *spool, uint64_t after, struct spooled *rows, size_t max);
 
+/* Have readings turned up, since this was last asked, that are older than what was read? */
+bool spool_has_rewound(struct spool *spool);
+
 /* A broker has taken it: it need not be kept. */
 void spool_acknowledge(struct spool *spool, uint64_t number);
 

@@ -39,12 +39,15 @@ enum statement {
     REMOVE,
     BURY,
     READ,
+    READ_BACK,
     OLDEST,
     COUNT_DROPPED,
     MARK_CLOSED,
     SET_BOOT,
     FIND_BOOT,
     GET_BOOT,
+    PAGES,
+    FREE_PAGES,
     STATEMENTS,
 };
 
@@ -56,6 +59,9 @@ static const char *const statements[STATEMENTS] = {
     [BURY] = "UPDATE reading SET sensor = '', quantities = '' WHERE number = ?1",
     [READ] = "SELECT number, prefix, boot, taken_us, sensor, quantities FROM reading"
              " WHERE number > ?1 AND number < ?2 AND sensor <> '' ORDER BY number LIMIT ?3",
+    [READ_BACK] = "SELECT number, prefix, boot, taken_us, sensor, quantities FROM reading"
+                  " WHERE number > ?1 AND number < ?2 AND sensor <> ''"
+                  " ORDER BY number DESC LIMIT ?3",
     [OLDEST] = "DELETE FROM reading WHERE number IN"
                " (SELECT number FROM reading WHERE sensor <> '' ORDER BY number LIMIT ?1)",
     [COUNT_DROPPED] = "UPDATE counter SET value = value + ?1 WHERE name = 'dropped'",
@@ -64,6 +70,8 @@ static const char *const statements[STATEMENTS] = {
                  " ON CONFLICT (boot_id) DO UPDATE SET wall_offset_us = ?2, synchronised = ?3",
     [FIND_BOOT] = "SELECT key FROM boot WHERE boot_id = ?1",
     [GET_BOOT] = "SELECT key, boot_id, wall_offset_us, synchronised FROM boot WHERE key = ?1",
+    [PAGES] = "PRAGMA page_count",
+    [FREE_PAGES] = "PRAGMA freelist_count",
 };
 
 struct spool_file {
@@ -185,13 +193,19 @@ static int set_up(struct spool_file *file) {
     return r;
 }
 
-static int prepare_all(struct spool_file *file) {
-    for (int i = 0; i < STATEMENTS; i++) {
-        int code = sqlite3_prepare_v3(file->database, statements[i], -1, SQLITE_PREPARE_PERSISTENT,
-                                      &file->statements[i], NULL);
+static int prepare(struct spool_file *file, enum statement which) {
+    int code = sqlite3_prepare_v3(file->database, statements[which], -1, SQLITE_PREPARE_PERSISTENT,
+                                  &file->statements[which], NULL);
 
-        if (code != SQLITE_OK)
-            return result_of(file, code);
+    return result_of(file, code);
+}
+
+static int prepare_all(struct spool_file *file) {
+    for (enum statement which = 0; which < STATEMENTS; which++) {
+        int r = prepare(file, which);
+
+        if (r < 0)
+            return r;
     }
     return 0;
 }
@@ -250,6 +264,26 @@ int spool_file_open(const char *path, struct spool_file **ret, struct spool_summ
     if (r < 0)
         return r;
     r = summarise(file, ret_summary);
+    if (r < 0)
+        return r;
+    *ret = file;
+    file = NULL;
+    return 0;
+}
+
+int spool_file_open_damaged(const char *path, struct spool_file **ret) {
+    CLEANUP(spool_file_closep) struct spool_file *file = calloc(1, sizeof(*file));
+    int code;
+    int r;
+
+    if (!file)
+        return -ENOMEM;
+    code = sqlite3_open_v2(path, &file->database, SQLITE_OPEN_READWRITE, NULL);
+    if (code != SQLITE_OK)
+        return result_of(file, code);
+    r = prepare(file, READ);
+    if (r == 0)
+        r = prepare(file, READ_BACK);
     if (r < 0)
         return r;
     *ret = file;
@@ -347,9 +381,9 @@ static void row_from(sqlite3_stmt *statement, struct spool_row *row) {
         row->reading.count = 0;
 }
 
-int spool_file_read(struct spool_file *file, uint64_t after, uint64_t before,
-                    struct spool_row *rows, size_t max) {
-    sqlite3_stmt *statement = bound(file, READ);
+static int read_rows(struct spool_file *file, enum statement which, uint64_t after, uint64_t before,
+                     struct spool_row *rows, size_t max) {
+    sqlite3_stmt *statement = bound(file, which);
     size_t count = 0;
     int code = SQLITE_OK;
 
@@ -360,6 +394,16 @@ int spool_file_read(struct spool_file *file, uint64_t after, uint64_t before,
         row_from(statement, &rows[count++]);
     (void)sqlite3_reset(statement);
     return count > 0 ? (int)count : result_of(file, code);
+}
+
+int spool_file_read(struct spool_file *file, uint64_t after, uint64_t before,
+                    struct spool_row *rows, size_t max) {
+    return read_rows(file, READ, after, before, rows, max);
+}
+
+int spool_file_read_back(struct spool_file *file, uint64_t after, uint64_t before,
+                         struct spool_row *rows, size_t max) {
+    return read_rows(file, READ_BACK, after, before, rows, max);
 }
 
 int spool_file_set_boot(struct spool_file *file, struct spool_boot *boot) {
@@ -404,13 +448,16 @@ int spool_file_get_boot(struct spool_file *file, int64_t key, struct spool_boot 
     return r;
 }
 
-int64_t spool_file_size(struct spool_file *file) {
-    int64_t pages = 0;
-    int64_t unused = 0;
+static int64_t number_of(struct spool_file *file, enum statement which) {
+    sqlite3_stmt *statement = bound(file, which);
+    int64_t number = sqlite3_step(statement) == SQLITE_ROW ? sqlite3_column_int64(statement, 0) : 0;
 
-    (void)read_integer(file, "PRAGMA page_count", &pages);
-    (void)read_integer(file, "PRAGMA freelist_count", &unused);
-    return (pages - unused) * PAGE_SIZE_BYTES;
+    (void)sqlite3_reset(statement);
+    return number;
+}
+
+int64_t spool_file_size(struct spool_file *file) {
+    return (number_of(file, PAGES) - number_of(file, FREE_PAGES)) * PAGE_SIZE_BYTES;
 }
 
 int64_t spool_file_log_size(const struct spool_file *file) {

@@ -83,6 +83,13 @@ int spool_file_mark_closed(struct spool_file *file, bool is_closed);
 int spool_file_read(struct spool_file *file, uint64_t after, uint64_t before,
                     struct spool_row *rows, size_t max);
 
+/* The same from the back: the highest number first. */
+int spool_file_read_back(struct spool_file *file, uint64_t after, uint64_t before,
+                         struct spool_row *rows, size_t max);
+
+/* Opens a file that is known to be corrupt, for these two alone. */
+int spool_file_open_damaged(const char *path, struct spool_file **ret);
+
 /* Finds or makes the row of a boot. */
 int spool_file_set_boot(struct spool_file *file, struct spool_boot *boot);
 int spool_file_get_boot(struct spool_file *file, int64_t key, struct spool_boot *ret);
