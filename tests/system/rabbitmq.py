@@ -52,6 +52,15 @@ def free_block() -> int:
     raise BrokerFailed("no free block of ports on loopback")
 
 
+def check_localhost() -> None:
+    """RabbitMQ says it in 300 lines. A root made by debootstrap has no /etc/hosts."""
+    try:
+        socket.gethostbyname("localhost")
+    except OSError:
+        raise BrokerFailed("this machine does not know localhost: /etc/hosts needs the line"
+                           " '127.0.0.1 localhost'") from None
+
+
 def is_free(port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -137,6 +146,7 @@ class RabbitMQ:
 
     def start(self) -> None:
         """Returns when the node takes connections: users and permissions are loaded by then."""
+        check_localhost()
         self._write_configuration()
         if self._epmd is None:
             self._start_epmd()
