@@ -1,175 +1,43 @@
 /* SPDX-License-Identifier: MIT */
-
-/* The daemon: source -> frame -> reading -> spool -> publisher. */
-
 #include "commands/commands.h"
 
-#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 
-#include "config.h"
 #include "io/log.h"
 #include "io/loop.h"
-#include "io/report.h"
+#include "pipeline.h"
 
-struct daemon {
-    struct config *config;
-    sd_event *loop;
-    struct spool *spool;
-    struct publisher *publisher;
-    struct report *report;
-    struct sources *sources;
-    uint64_t started_us;
-};
-
-/* ---- who tells whom ---- */
-
-static void on_reading(const struct reading *reading, void *userdata) {
-    const struct daemon *daemon = userdata;
-
-    spool_append(reading, daemon->spool);
-    if (!publisher_is_online(daemon->publisher))
-        report_refresh(
-            daemon->report); /* else when the broker has it: "waiting" then means something */
-}
-
-static void on_progress(void *userdata) {
-    const struct daemon *daemon = userdata;
-
-    if (daemon->report)
-        report_refresh(daemon->report);
-}
-
-static void on_change(void *userdata) {
-    struct daemon *daemon = userdata;
-
-    if (daemon->report)
-        report_changed(daemon->report);
-}
-
-static void collect(struct status *status, void *userdata) {
-    const struct daemon *daemon = userdata;
-
-    status->gateway = publisher_gateway(daemon->publisher);
-    status->now_us = loop_now_us();
-    status->started_us = daemon->started_us;
-    spool_describe(daemon->spool, &status->spool);
-    publisher_describe(daemon->publisher, &status->link);
-    if (daemon->sources)
-        sources_describe(daemon->sources, status);
-}
-
-static char *render_state(void *userdata) {
-    const struct daemon *daemon = userdata;
-
-    return daemon->report ? report_render(daemon->report) : NULL;
-}
-
-static void publish_state(void *userdata) {
-    const struct daemon *daemon = userdata;
-
-    publisher_announce(daemon->publisher);
-}
-
-/* ---- the end ---- */
-
-static void on_stopped(void *userdata) {
-    struct daemon *daemon = userdata;
-
-    loop_exit(daemon->loop, 0);
-}
-
-static void terminate(void *userdata) {
-    struct daemon *daemon = userdata;
-
-    daemon->sources = sources_free(daemon->sources);
-    spool_flush(daemon->spool);
-    publisher_stop(daemon->publisher, on_stopped, daemon);
-}
-
-static void reload(void *userdata) {
-    struct daemon *daemon = userdata;
-
-    publisher_retry(daemon->publisher);
-}
-
-/* ---- building it, from the sink up: no reading arrives before it has somewhere to go ---- */
-
-static int open_spool(struct daemon *daemon) {
-    const struct spool_settings *settings = &daemon->config->spool;
-    int r = spool_new(daemon->loop, settings, &daemon->spool);
-
-    if (r == -EBUSY)
-        return log_error(r, "another sensorgw has this spool", { "PATH", settings->path },
-                         { "PID", LOG_NUMBER(spool_holder(settings->path)) });
-    return r < 0 ? log_error(r, "cannot open the spool", { "PATH", settings->path }) : 0;
-}
-
-static int build_publisher(struct daemon *daemon) {
-    struct publisher_calls calls = { on_change, on_progress, render_state, daemon };
-    int r = publisher_new(daemon->loop, &daemon->config->publisher, daemon->spool, &calls,
-                          &daemon->publisher);
-
-    return r < 0 ? log_error(r, "cannot build the publisher", { "PATH", daemon->config->path }) : 0;
-}
-
-static int build_report(struct daemon *daemon) {
-    static char path[4096];
-    struct report_calls calls = { collect, publish_state, daemon };
-    struct report_settings settings = { .path = path,
-                                        .interval_us = daemon->config->state_interval_us };
-    int r = report_default_path(path, sizeof(path));
-
-    if (r >= 0)
-        r = report_new(daemon->loop, &settings, &calls, &daemon->report);
-    return r < 0 ? log_error(r, "cannot build the report", { "PATH", path }) : 0;
-}
-
-static int start_sources(struct daemon *daemon) {
-    int r = sources_new(daemon->loop, &daemon->config->sources, on_reading, on_change, daemon,
-                        &daemon->sources);
-
-    return r < 0 ? log_error(r, "cannot start the sources", { "PATH", daemon->config->path }) : 0;
-}
-
-static void take_down(struct daemon *daemon) {
-    daemon->sources = sources_free(daemon->sources);
-    daemon->report = report_free(daemon->report);
-    daemon->publisher = publisher_free(daemon->publisher);
-    daemon->spool = spool_free(daemon->spool);
-    daemon->loop = sd_event_unref(daemon->loop);
-    daemon->config = config_free(daemon->config);
-}
-
+/* From the sink up, so no reading arrives before it has somewhere to go; CLEANUP reverses it. */
 static int run(const char *path) {
-    CLEANUP(take_down) struct daemon daemon = { .started_us = loop_now_us() };
-    struct loop_signals signals = { terminate, reload, &daemon };
+    CLEANUP(pipeline_take_down)
+    struct pipeline pipeline = { .path = path, .started_us = loop_now_us() };
+    struct loop_signals signals = { pipeline_stop, pipeline_reload, &pipeline };
     int r;
 
-    r = config_load(path, &daemon.config); /* logs for itself: file and line */
+    r = config_load(path, &pipeline.config); /* logs for itself: file and line */
     if (r < 0)
         return r;
-    r = loop_new(&signals, &daemon.loop);
+    r = loop_new(&signals, &pipeline.loop);
     if (r < 0)
         return log_error(r, "cannot make an event loop", { "PATH", path });
-    r = open_spool(&daemon);
+    r = pipeline_open_spool(&pipeline);
     if (r < 0)
         return r;
-    r = build_publisher(&daemon);
+    r = pipeline_build_publisher(&pipeline, pipeline.config);
     if (r < 0)
         return r;
-    r = build_report(&daemon);
+    r = pipeline_build_report(&pipeline);
     if (r < 0)
         return r;
-    r = start_sources(&daemon);
+    r = pipeline_start_sources(&pipeline);
     if (r < 0)
         return r;
 
     log_notice("started", { "VERSION", SENSORGW_VERSION }, { "CONFIG", path },
-               { "GATEWAY", publisher_gateway(daemon.publisher) });
-    publisher_start(daemon.publisher);
-    r = loop_run(daemon.loop);
+               { "GATEWAY", publisher_gateway(pipeline.publisher) });
+    publisher_start(pipeline.publisher);
+    r = loop_run(pipeline.loop);
     log_notice("stopped", { "VERSION", SENSORGW_VERSION });
     return r;
 }

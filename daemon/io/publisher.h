@@ -45,6 +45,10 @@ struct publisher_settings {
     uint64_t puback_us;
 };
 
+/* Would a publisher with the one do all that a publisher with the other does? */
+bool publisher_settings_agree(const struct publisher_settings *a,
+                              const struct publisher_settings *b);
+
 struct publisher_calls {
     /* The link's state or its cause is another. */
     void (*on_change)(void *userdata);

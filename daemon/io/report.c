@@ -230,6 +230,11 @@ void report_changed(struct report *report) {
     }
 }
 
+void report_change(struct report *report, uint64_t interval_us) {
+    report->settings.interval_us = interval_us;
+    report_changed(report);
+}
+
 void report_refresh(struct report *report) {
     char *text;
 

@@ -29,6 +29,9 @@ int report_new(sd_event *loop, const struct report_settings *settings,
 struct report *report_free(struct report *report);
 DEFINE_CLEANUP(struct report, report_free);
 
+/* Takes another interval. */
+void report_change(struct report *report, uint64_t interval_us);
+
 /* A state or a cause has changed: everyone hears of it, at most once a second. */
 void report_changed(struct report *report);
 

@@ -44,10 +44,10 @@ struct due {
 #define NEVER UINT64_MAX
 
 struct spool {
-    struct spool_settings settings;
-    sd_event *loop;          /* borrowed from run() */
-    struct spool_lock *lock; /* NULL while the disk refuses even that */
-    struct spool_file *file; /* NULL while the disk refuses */
+    struct spool_settings settings; /* with a path of our own */
+    sd_event *loop;                 /* borrowed from run() */
+    struct spool_lock *lock;        /* NULL while the disk refuses even that */
+    struct spool_file *file;        /* NULL while the disk refuses */
     struct spool_disk *disk;
     struct spool_rescue *rescue; /* of a corrupt file, until it has given what it can */
     enum cause cause;
@@ -661,12 +661,13 @@ int spool_new(sd_event *loop, const struct spool_settings *settings, struct spoo
     if (!spool)
         return -ENOMEM;
     spool->settings = *settings;
+    spool->settings.path = strdup(settings->path);
     spool->loop = loop;
     spool->due = (struct due){ NEVER, NEVER, NEVER, NEVER };
     spool->slots = calloc(SPOOL_RING, sizeof(*spool->slots));
-    if (!spool->slots)
+    if (!spool->slots || !spool->settings.path)
         return -ENOMEM;
-    r = spool_disk_new(loop, settings->path, on_disk_task_done, spool, &spool->disk);
+    r = spool_disk_new(loop, spool->settings.path, on_disk_task_done, spool, &spool->disk);
     if (r == 0)
         r = make_sources(spool);
     if (r == 0)
@@ -693,8 +694,19 @@ struct spool *spool_free(struct spool *spool) {
         spool_lock_note(spool->lock, spool->ring.last, was_open);
     spool->lock = spool_lock_free(spool->lock);
     free(spool->slots);
+    free((char *)spool->settings.path);
     free(spool);
     return NULL;
+}
+
+int spool_change(struct spool *spool, const struct spool_settings *settings) {
+    int r = strcmp(settings->path, spool->settings.path) == 0 ? 0 : -EXDEV;
+
+    spool->settings.max_bytes = settings->max_bytes;
+    spool->settings.durability = settings->durability;
+    if (spool->written < spool->ring.last)
+        write_soon(spool);
+    return r;
 }
 
 int spool_holder(const char *path) {

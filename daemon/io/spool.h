@@ -53,6 +53,9 @@ int spool_new(sd_event *loop, const struct spool_settings *settings, struct spoo
 struct spool *spool_free(struct spool *spool);
 DEFINE_CLEANUP(struct spool, spool_free);
 
+/* Takes another size or durability. -EXDEV for another path: that waits for the next start. */
+int spool_change(struct spool *spool, const struct spool_settings *settings);
+
 /* The process that holds the spool at path, or 0. */
 int spool_holder(const char *path);
 
