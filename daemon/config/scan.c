@@ -13,7 +13,7 @@ struct bracket {
 
 struct scan {
     struct config_document *document;
-    const char *at;
+    char *at;
     unsigned line;
     char before; /* the token before this one: its first character */
     struct bracket open[DEPTH];
@@ -79,8 +79,8 @@ static bool is_exponent(const char *start, const char *at) {
     return at > start && (at[-1] == 'e' || at[-1] == 'E') && (is_digit(at[1]));
 }
 
-static const char *end_of_number(const char *start) {
-    const char *at = start + (*start == '+' || *start == '-');
+static char *end_of_number(char *start) {
+    char *at = start + (*start == '+' || *start == '-');
 
     while (is_digit(*at) || is_letter(*at) || *at == '.' ||
            ((*at == '+' || *at == '-') && is_exponent(start, at)))
@@ -111,22 +111,21 @@ static void mark_line(struct config_document *document, unsigned line) {
         document->refused_lines[document->refused_count++] = line;
 }
 
-/* Behind letters libconfig would not find its way. */
-static int take_number(struct scan *scan) {
-    const char *end = end_of_number(scan->at);
+/* A refused number gives way to 0, so that libconfig, which may refuse it too, finds the rest. */
+static void take_number(struct scan *scan) {
+    char *end = end_of_number(scan->at);
     const char *wrong = check_number(scan->at, end);
-    bool has_letters = wrong && is_letter(end[-1]);
+    size_t length = (size_t)(end - scan->at);
 
     if (wrong) {
-        size_t length = (size_t)(end - scan->at);
-
         document_error_at(scan->document, scan->line, NULL, "the number %.*s%s %s",
                           (int)(length < 24 ? length : 24), scan->at, length < 24 ? "" : "...",
                           wrong);
         mark_line(scan->document, scan->line);
+        memset(scan->at, ' ', length);
+        scan->at[0] = '0';
     }
     scan->at = end;
-    return has_letters ? -EINVAL : 0;
 }
 
 static bool begins_number(const char *at) {
@@ -191,7 +190,7 @@ static int take_token(struct scan *scan) {
     } else if (strncmp(scan->at, "@include", 8) == 0) {
         r = refuse_include(scan);
     } else if (begins_number(scan->at)) {
-        r = take_number(scan);
+        take_number(scan);
     } else if (is_name_character(first)) {
         while (is_name_character(*scan->at))
             scan->at++;
@@ -202,7 +201,7 @@ static int take_token(struct scan *scan) {
     return r;
 }
 
-int scan_source(struct config_document *document, const char *text) {
+int scan_source(struct config_document *document, char *text) {
     struct scan scan = { .document = document, .at = text, .line = 1 };
     int r = 0;
 

@@ -13,5 +13,8 @@
 
 #include "config/document.h"
 
-/* Returns 0, numbers told and marked in the document; -EINVAL when parsing would be of no use. */
-int scan_source(struct config_document *document, const char *text);
+/*
+ * Returns 0, with refused numbers told, marked in the document and overwritten in the text; -EINVAL
+ * when parsing would be of no use.
+ */
+int scan_source(struct config_document *document, char *text);

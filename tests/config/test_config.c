@@ -359,6 +359,7 @@ ParameterizedTestParameters(config, every_rule_has_its_error) {
         { IN_BROKER("host = \"b\"; port = -4294958413;"), 1, "is larger than anything" },
         { IN_BROKER("host = \"b\"; port = 0x22B3;"), 1, "0x22B3 is not decimal" },
         { IN_BROKER("host = \"b\"; port = 8883L;"), 1, "8883L has letters behind it" },
+        { IN_BROKER("host = \"b\"; port = 8883 + 1;"), 1, "is not understood" },
         { IN_BROKER("host = \"b\"; port = 08883;"), 1, "08883 begins with a zero" },
         { SOUND "state: { interval_s = 30s; };", 4, "30s has letters behind it" },
         { IN_BROKER("host = \"b\"; port = 8883.0;"), 1, "port must be a whole number" },
