@@ -38,6 +38,7 @@ class Message:
     payload: bytes
     retain: bool
     at: float  # time.time() when it came
+    qos: int = 1
 
     @property
     def json(self) -> dict:
@@ -166,7 +167,9 @@ class Consumer:
             self._refuse("the broker closed the connection; its log says why")
 
     def _on_message(self, _client, _userdata, message: mqtt.MQTTMessage) -> None:
-        received = Message(message.topic, message.payload, bool(message.retain), time.time())
+        received = Message(
+            message.topic, message.payload, bool(message.retain), time.time(), message.qos
+        )
         with self._changed:
             self._messages.append(received)
             self._changed.notify_all()
