@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+#include "io/holder.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include "serial_pty.h"
+
+/* A child with a name holds the pty. */
+static pid_t hold(const char *path) {
+    int ready[2];
+    char byte;
+    pid_t child;
+
+    cr_assert_eq(pipe(ready), 0);
+    child = fork();
+    if (child == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (prctl(PR_SET_NAME, "screen \x1b[1m") < 0 || open(path, O_RDWR | O_NOCTTY) < 0 ||
+            write(ready[1], "", 1) != 1)
+            _exit(1);
+        for (;;)
+            (void)pause();
+    }
+    cr_assert_eq(read(ready[0], &byte, 1), 1);
+    return child;
+}
+
+static void release(pid_t child) {
+    (void)kill(child, SIGKILL);
+    (void)waitpid(child, NULL, 0);
+}
+
+Test(holder, is_named_with_what_it_calls_itself_made_printable) {
+    struct pty pty = pty_new();
+    struct holder holder = { 0 };
+    pid_t child = hold(pty.path);
+
+    cr_assert_eq(holder_find(pty.path, &holder), 1);
+    cr_assert_eq(holder.pid, child);
+    cr_assert_str_eq(holder.command, "screen \\x1b[1m");
+    release(child);
+    cr_assert_neq(holder_find(pty.path, &holder), 1);
+}
+
+Test(holder, is_found_through_a_link) {
+    struct pty pty = pty_new();
+    struct holder holder;
+    char folder[] = "/tmp/sensorgw-holder.XXXXXX";
+    char link[64];
+    pid_t child = hold(pty.path);
+
+    cr_assert_not_null(mkdtemp(folder));
+    (void)snprintf(link, sizeof(link), "%s/board", folder);
+    cr_assert_eq(symlink(pty.path, link), 0);
+    cr_assert_eq(holder_find(link, &holder), 1);
+    cr_assert_eq(holder.pid, child);
+    release(child);
+    (void)unlink(link);
+    (void)rmdir(folder);
+}
+
+Test(holder, is_never_ourselves) {
+    struct pty pty = pty_new();
+    struct holder holder;
+    int fd = open(pty.path, O_RDWR | O_NOCTTY);
+
+    cr_assert_leq(holder_find(pty.path, &holder), 0);
+    (void)close(fd);
+}
+
+/* Without privilege nothing found is no proof. */
+Test(holder, of_others_is_not_visible_to_everyone) {
+    struct pty pty = pty_new();
+    pid_t child = hold(pty.path);
+    pid_t looker;
+    int status;
+
+    looker = geteuid() == 0 ? fork() : -1;
+    if (looker == 0) {
+        struct holder holder;
+
+        _exit(setresuid(65534, 65534, 65534) == 0 ? -holder_find(pty.path, &holder) : 0);
+    }
+    if (looker < 0) {
+        release(child);
+        cr_skip_test("only root can hold a port as somebody else");
+    }
+    cr_expect_eq(waitpid(looker, &status, 0), looker);
+    cr_expect_eq(WEXITSTATUS(status), EPERM);
+    release(child);
+}
+
+Test(holder, of_what_is_no_device_is_an_error) {
+    struct holder holder;
+
+    cr_assert_eq(holder_find("/dev/no-such-port", &holder), -ENOENT);
+    cr_assert_eq(holder_find("/etc/passwd", &holder), -ENOTTY);
+}
