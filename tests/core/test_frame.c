@@ -613,6 +613,22 @@ Test(frame, a_byte_in_a_value_is_taken_when_it_is_printable) {
     }
 }
 
+Test(frame, a_byte_in_a_key_is_taken_when_it_is_a_small_letter_or_a_digit) {
+    for (int byte = 0x20; byte < 0x7f; byte++) {
+        bool is_allowed = (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'z');
+        struct listener listener;
+        char body[LINE_SIZE];
+
+        if (byte == '$') /* begins a frame */
+            continue;
+        (void)snprintf(body, sizeof(body), HELLO ",a%cb=1", byte);
+        listener_init(&listener);
+        hear_body(&listener, body);
+        cr_expect_eq(listener.decoder.counters.frames, is_allowed, "%02x", (unsigned)byte);
+        cr_expect_eq(listener.decoder.counters.malformed, !is_allowed, "%02x", (unsigned)byte);
+    }
+}
+
 /* A hello whose body has this size: 78..100. */
 static void write_body(char body[LINE_SIZE], size_t size) {
     static const char head[] = HELLO ",x=zzzzzzzzzzzzzzzzzzzzzzzz,y=";
