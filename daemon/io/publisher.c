@@ -2,16 +2,14 @@
 #include "io/publisher.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 
 #include "core/backoff.h"
 #include "core/topic.h"
-#include "io/clock.h"
+#include "io/attempt.h"
 #include "io/link.h"
 #include "io/log.h"
 #include "io/loop.h"
@@ -181,29 +179,10 @@ static void log_recovery(struct publisher *publisher) {
 
 /* ---- one attempt ---- */
 
-static const char *describe_versions(const struct tls_settings *settings) {
-    if (settings->min_version != settings->max_version)
-        return "TLSv1.2 to TLSv1.3";
-    return settings->max_version == TLS1_3_VERSION ? "TLSv1.3 only" : "TLSv1.2 only";
-}
-
 static void begin_attempt(struct publisher *publisher) {
-    const struct broker_settings *broker = broker_of(publisher);
-    const struct tls_settings *tls = &publisher->settings->tls;
-    struct attempt *attempt = &publisher->attempt;
-    struct clock_facts clock = clock_look();
-
-    attempt_reset(attempt);
-    (void)snprintf(attempt->broker, sizeof(attempt->broker), "%s:%u", broker->host, broker->port);
-    (void)snprintf(attempt->name, sizeof(attempt->name), "%s", broker->name);
-    attempt->address[0] = '\0';
-    attempt->versions = describe_versions(tls);
-    attempt->ciphers = tls->ciphers;
-    attempt->ciphersuites = tls->ciphersuites;
-    attempt->gateway = publisher->gateway;
-    attempt->now = (int64_t)time(NULL);
-    attempt->clock_synchronised = clock.synchronised;
-    attempt->short_lives = publisher->short_lives;
+    attempt_begin(&publisher->attempt, publisher->settings, broker_of(publisher),
+                  publisher->gateway);
+    publisher->attempt.short_lives = publisher->short_lives;
 }
 
 static void drop_link(struct publisher *publisher) {
@@ -300,14 +279,10 @@ static void lose(struct publisher *publisher, bool broker_is_done) {
 
 static void on_resolved(const struct addresses *addresses, void *userdata) {
     struct publisher *publisher = userdata;
-    struct attempt *attempt = &publisher->attempt;
 
     publisher->resolver = resolver_free(publisher->resolver);
     if (addresses->error != 0 || addresses->count == 0) {
-        attempt->resolve_error = addresses->error;
-        (void)snprintf(attempt->detail, sizeof(attempt->detail), "%s",
-                       addresses->error == EAI_SYSTEM ? strerror(addresses->system_error)
-                                                      : gai_strerror(addresses->error));
+        attempt_note_unresolved(&publisher->attempt, addresses);
         lose(publisher, true);
         return;
     }
@@ -362,28 +337,6 @@ static int prepare_tls(struct publisher *publisher, struct tls **ret) {
     return 0;
 }
 
-/* Read at each connect, so that a token can be renewed. */
-static int read_password(struct publisher *publisher, char *password, size_t size) {
-    const char *path = publisher->settings->password_file;
-    struct attempt *attempt = &publisher->attempt;
-    FILE *file;
-
-    password[0] = '\0';
-    if (!path)
-        return 0;
-    file = fopen(path, "re");
-    if (!file) {
-        attempt->local = CAUSE_UNREADABLE_FILE;
-        (void)snprintf(attempt->file, sizeof(attempt->file), "%s", path);
-        (void)snprintf(attempt->detail, sizeof(attempt->detail), "%s", strerror(errno));
-        return -EACCES;
-    }
-    if (fgets(password, (int)size, file))
-        password[strcspn(password, "\r\n")] = '\0';
-    (void)fclose(file);
-    return 0;
-}
-
 static void on_link_event(enum link_event event, void *userdata);
 static void on_acknowledged(int message, void *userdata);
 static void on_idle(void *userdata);
@@ -405,7 +358,8 @@ static int try_to_connect(struct publisher *publisher) {
     int r = prepare_tls(publisher, &tls);
 
     if (r == 0)
-        r = read_password(publisher, password, sizeof(password));
+        r = attempt_read_password(&publisher->attempt, settings->password_file, password,
+                                  sizeof(password));
     if (r == 0)
         r = link_new(publisher->loop, &link, publisher->addresses.text[publisher->address],
                      broker_of(publisher)->port, tls_context(tls), &publisher->attempt, &calls,

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+#include "io/attempt.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "io/clock.h"
+
+static const char *describe_versions(const struct tls_settings *settings) {
+    if (settings->min_version != settings->max_version)
+        return "TLSv1.2 to TLSv1.3";
+    return settings->max_version == TLS1_3_VERSION ? "TLSv1.3 only" : "TLSv1.2 only";
+}
+
+void attempt_begin(struct attempt *attempt, const struct publisher_settings *settings,
+                   const struct broker_settings *broker, const char *gateway) {
+    const struct tls_settings *tls = &settings->tls;
+
+    attempt_reset(attempt);
+    (void)snprintf(attempt->broker, sizeof(attempt->broker), "%s:%u", broker->host, broker->port);
+    (void)snprintf(attempt->name, sizeof(attempt->name), "%s", broker->name);
+    attempt->address[0] = '\0';
+    attempt->versions = describe_versions(tls);
+    attempt->ciphers = tls->ciphers;
+    attempt->ciphersuites = tls->ciphersuites;
+    attempt->gateway = gateway;
+    attempt->now = (int64_t)time(NULL);
+    attempt->clock_synchronised = clock_look().synchronised;
+}
+
+void attempt_note_unresolved(struct attempt *attempt, const struct addresses *addresses) {
+    attempt->phase = ATTEMPT_RESOLVE;
+    attempt->resolve_error = addresses->error;
+    (void)snprintf(attempt->detail, sizeof(attempt->detail), "%s",
+                   addresses->error == EAI_SYSTEM ? strerror(addresses->system_error)
+                                                  : gai_strerror(addresses->error));
+}
+
+int attempt_read_password(struct attempt *attempt, const char *path, char *password, size_t size) {
+    FILE *file;
+
+    password[0] = '\0';
+    if (!path)
+        return 0;
+    file = fopen(path, "re");
+    if (!file) {
+        attempt->local = CAUSE_UNREADABLE_FILE;
+        (void)snprintf(attempt->file, sizeof(attempt->file), "%s", path);
+        (void)snprintf(attempt->detail, sizeof(attempt->detail), "%s", strerror(errno));
+        return -EACCES;
+    }
+    if (fgets(password, (int)size, file))
+        password[strcspn(password, "\r\n")] = '\0';
+    (void)fclose(file);
+    return 0;
+}
