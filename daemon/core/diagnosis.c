@@ -50,6 +50,7 @@ void attempt_reset(struct attempt *attempt) {
     attempt->keepalive_failed = false;
     attempt->distrust = DISTRUST_NONE;
     attempt->refused = (struct certificate_facts){ 0 };
+    attempt->theirs = (struct certificate_facts){ 0 };
     attempt->alert_received = ALERT_NONE;
     attempt->alert_sent = ALERT_NONE;
     attempt->handshake_finished = false;

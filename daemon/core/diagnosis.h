@@ -106,6 +106,7 @@ struct attempt {
     bool keepalive_failed;        /* no answer to a ping */
     enum distrust distrust;
     struct certificate_facts refused; /* the certificate that we did not believe */
+    struct certificate_facts theirs;  /* the broker's, when the handshake has finished */
     int alert_received;
     int alert_sent;
     bool handshake_finished;

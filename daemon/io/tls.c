@@ -157,8 +157,11 @@ static void note_handshake(struct tls *tls, const SSL *session) {
     int version = SSL_version(session);
     const char *cipher = SSL_get_cipher_name(session);
     const char *allowed = version == TLS1_3_VERSION ? settings->ciphersuites : settings->ciphers;
+    X509 *theirs = SSL_get0_peer_certificate(session);
 
     attempt->handshake_finished = true;
+    if (theirs)
+        certificate_describe(theirs, &attempt->theirs);
     (void)snprintf(attempt->version, sizeof(attempt->version), "%s", SSL_get_version(session));
     (void)snprintf(attempt->cipher, sizeof(attempt->cipher), "%s", cipher);
     attempt->pin_broken = version < settings->min_version || version > settings->max_version ||
