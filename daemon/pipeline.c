@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "core/catalogue.h"
 #include "io/log.h"
 #include "io/loop.h"
 
@@ -145,7 +146,7 @@ void pipeline_reload(void *userdata) {
     r = config_load(pipeline->path, &config); /* logs for itself: file and line */
     if (r < 0) {
         log_warning(r, "the configuration is refused, keeping the running one",
-                    { "CONFIG", pipeline->path });
+                    { "EVENT", EVENT_CONFIGURATION_REFUSED }, { "CONFIG", pipeline->path });
         publisher_retry(pipeline->publisher);
         return;
     }
@@ -154,7 +155,8 @@ void pipeline_reload(void *userdata) {
         loop_exit(pipeline->loop, log_error(r, "cannot apply the configuration, ending",
                                             { "CONFIG", pipeline->path }));
     else
-        log_notice("configuration applied", { "CONFIG", pipeline->path });
+        log_notice("configuration applied", { "EVENT", EVENT_CONFIGURATION_APPLIED },
+                   { "CONFIG", pipeline->path });
 }
 
 /* ---- the end ---- */

@@ -4,6 +4,7 @@
 #include <getopt.h>
 #include <stdio.h>
 
+#include "core/catalogue.h"
 #include "io/log.h"
 #include "io/loop.h"
 #include "pipeline.h"
@@ -34,11 +35,11 @@ static int run(const char *path) {
     if (r < 0)
         return r;
 
-    log_notice("started", { "VERSION", SENSORGW_VERSION }, { "CONFIG", path },
-               { "GATEWAY", publisher_gateway(pipeline.publisher) });
+    log_notice("started", { "EVENT", EVENT_STARTED }, { "VERSION", SENSORGW_VERSION },
+               { "CONFIG", path }, { "GATEWAY", publisher_gateway(pipeline.publisher) });
     publisher_start(pipeline.publisher);
     r = loop_run(pipeline.loop);
-    log_notice("stopped", { "VERSION", SENSORGW_VERSION });
+    log_notice("stopped", { "EVENT", EVENT_STOPPED }, { "VERSION", SENSORGW_VERSION });
     return r;
 }
 

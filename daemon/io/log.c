@@ -9,6 +9,8 @@
 #include <systemd/sd-journal.h>
 #include <unistd.h>
 
+#include "core/catalogue.h"
+
 enum { ENTRY_FIELDS = 24, FIELD_SIZE = 1024 };
 
 static bool to_journal;
@@ -52,9 +54,13 @@ static void add(struct entry *entry, const char *prefix, const char *key, const 
     };
 }
 
-/* MESSAGE_ID is the journal's own; everything else is ours. */
-static bool is_journal_key(const char *key) {
-    return strcmp(key, "MESSAGE_ID") == 0;
+/* A cause or an event has its text in the journal's catalogue. */
+static const char *message_id_of(const struct log_field *field) {
+    const struct catalogue_entry *entry = NULL;
+
+    if (strcmp(field->key, "CAUSE") == 0 || strcmp(field->key, "EVENT") == 0)
+        entry = catalogue_find(field->value);
+    return entry ? entry->message_id : NULL;
 }
 
 static void send_to_journal(int priority, int error, const char *message,
@@ -67,8 +73,11 @@ static void send_to_journal(int priority, int error, const char *message,
     add(&entry, "", "SYSLOG_IDENTIFIER", "sensorgw");
     if (error < 0)
         add(&entry, "", "ERRNO", log_number(-error, number));
-    for (const struct log_field *field = fields; field->key; field++)
-        add(&entry, is_journal_key(field->key) ? "" : "SENSORGW_", field->key, field->value);
+    for (const struct log_field *field = fields; field->key; field++) {
+        add(&entry, "SENSORGW_", field->key, field->value);
+        if (message_id_of(field))
+            add(&entry, "", "MESSAGE_ID", message_id_of(field));
+    }
     (void)sd_journal_sendv(entry.vectors, entry.count);
 }
 
@@ -85,12 +94,9 @@ static void print(int priority, int error, const char *message, const struct log
     if (!isatty(STDERR_FILENO))
         (void)fprintf(out, "<%d>", priority);
     (void)fputs(message, out);
-    for (const struct log_field *field = fields; field->key; field++) {
-        if (is_journal_key(field->key))
-            continue;
+    for (const struct log_field *field = fields; field->key; field++)
         (void)fprintf(out, needs_quotes(field->value) ? " %s=\"%s\"" : " %s=%s", field->key,
                       field->value);
-    }
     if (error < 0)
         (void)fprintf(out, " ERROR=\"%s\"", strerror(-error));
     (void)fputc('\n', out);

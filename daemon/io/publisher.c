@@ -8,6 +8,7 @@
 #include <sys/random.h>
 
 #include "core/backoff.h"
+#include "core/catalogue.h"
 #include "core/topic.h"
 #include "io/attempt.h"
 #include "io/link.h"
@@ -172,9 +173,9 @@ static void log_recovery(struct publisher *publisher) {
     int priority = publisher->diagnosis.cause == CAUSE_NONE ? LOG_INFO : LOG_WARNING;
 
     (void)log_emit(priority, 0, "connected",
-                   LOG_FIELDS({ "BROKER", attempt->broker }, { "ADDRESS", attempt->address },
-                              { "TLS", attempt->version }, { "CIPHER", attempt->cipher },
-                              { "GATEWAY", publisher->gateway }));
+                   LOG_FIELDS({ "EVENT", EVENT_CONNECTED }, { "BROKER", attempt->broker },
+                              { "ADDRESS", attempt->address }, { "TLS", attempt->version },
+                              { "CIPHER", attempt->cipher }, { "GATEWAY", publisher->gateway }));
 }
 
 /* ---- one attempt ---- */
