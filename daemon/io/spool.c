@@ -510,7 +510,7 @@ static void on_disk_task_done(enum spool_disk_task task, uint64_t mark, int resu
         spool->synced = higher(spool->synced, mark);
     else if (spool->lock)
         spool_lock_note(spool->lock, spool->ring.last, false);
-    if (result == 0)
+    if (result == 0 && wants_sync(spool)) /* a log is as long after a checkpoint as before */
         start_disk_task(spool);
     arm(spool);
 }

@@ -256,10 +256,12 @@ int spool_file_open(const char *path, struct spool_file **ret, struct spool_summ
     if (code != SQLITE_OK)
         return result_of(file, code);
     (void)sqlite3_extended_result_codes(file->database, 1);
-    (void)sqlite3_wal_hook(file->database, on_commit, file);
+    if (sqlite3_db_readonly(file->database, "main") == 1)
+        return -EROFS;
     r = set_up(file);
     if (r < 0)
         return r;
+    (void)sqlite3_wal_hook(file->database, on_commit, file); /* wal_autocheckpoint takes it away */
     r = prepare_all(file);
     if (r < 0)
         return r;
@@ -493,8 +495,9 @@ int spool_file_checkpoint_aside(const char *path) {
     int code = sqlite3_open_v2(path, &database, SQLITE_OPEN_READWRITE, NULL);
     int r;
 
-    if (code == SQLITE_OK)
-        code = sqlite3_exec(database, "PRAGMA wal_autocheckpoint=0", NULL, NULL, NULL);
+    if (code == SQLITE_OK) /* a connection that has read nothing knows of no log to checkpoint */
+        code = sqlite3_exec(database, "PRAGMA wal_autocheckpoint=0; PRAGMA schema_version", NULL,
+                            NULL, NULL);
     if (code == SQLITE_OK)
         code = sqlite3_wal_checkpoint_v2(database, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
     r = error_of(database, code);
