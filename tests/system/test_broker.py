@@ -250,6 +250,7 @@ def test_a_full_queue_drops_the_oldest_and_still_acknowledges(broker, pki):
         assert broker.queues()["sensors"] == 2
     finally:
         broker.ctl("clear_policy", "small")
+        broker.ctl("eval", "mnesia:sync_log().")  # else the kill -9 of a later test brings it back
 
 
 def test_the_queue_outlives_kill_9(broker, pki):
