@@ -38,6 +38,7 @@ void check_certificates(const struct check *check);
 void check_clock(const struct check *check);
 void check_spool(const struct check *check);
 void check_sensors(const struct check *check);
+void check_brokers(const struct check *check);
 
 /* Looks for the sensors' ports and who has them. Wants to be root; ports has room for them all. */
 void check_find_ports(const struct config *config, struct found_port *ports);

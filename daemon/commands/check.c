@@ -58,6 +58,8 @@ static void check_all(const struct check *check) {
     check_clock(check);
     check_spool(check);
     check_sensors(check);
+    if (check->may_open)
+        check_brokers(check);
 }
 
 /* What only root sees is looked for first; then root becomes the service. */
