@@ -161,9 +161,11 @@ void pipeline_reload(void *userdata) {
 
 /* ---- the end ---- */
 
+/* What was acknowledged to the last must not be sent again by the next start. */
 static void on_stopped(void *userdata) {
     struct pipeline *pipeline = userdata;
 
+    spool_flush(pipeline->spool);
     loop_exit(pipeline->loop, 0);
 }
 

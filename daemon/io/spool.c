@@ -866,7 +866,10 @@ static int bury_last(struct spool *spool) {
         return 0;
     row = row_of(spool, spool->ring.last);
     r = spool_file_add(spool->file, &row);
-    return r < 0 ? r : spool_file_bury(spool->file, row.number);
+    if (r < 0)
+        return r;
+    spool->filed = row.number;
+    return spool_file_bury(spool->file, row.number);
 }
 
 void spool_flush(struct spool *spool) {
