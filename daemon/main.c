@@ -17,10 +17,11 @@ struct command {
 };
 
 static const struct command commands[] = {
-    { "run", command_run },         { "status", command_status }, { "check", command_check },
-    { "monitor", command_monitor }, { "ports", command_ports },   { "config", command_config },
-    { "version", command_version }, { "help", command_help },     { "--version", command_version },
-    { "-V", command_version },      { "--help", command_help },   { "-h", command_help },
+    { "run", command_run },           { "status", command_status },   { "check", command_check },
+    { "monitor", command_monitor },   { "ports", command_ports },     { "spool", command_spool },
+    { "config", command_config },     { "version", command_version }, { "help", command_help },
+    { "--version", command_version }, { "-V", command_version },      { "--help", command_help },
+    { "-h", command_help },
 };
 enum { COMMAND_COUNT = sizeof(commands) / sizeof(*commands) };
 

@@ -20,6 +20,7 @@ int command_status(int argc, char **argv);
 int command_check(int argc, char **argv);
 int command_monitor(int argc, char **argv);
 int command_ports(int argc, char **argv);
+int command_spool(int argc, char **argv);
 int command_config(int argc, char **argv);
 int command_version(int argc, char **argv);
 int command_help(int argc, char **argv);

@@ -14,6 +14,7 @@ static const char text[] =
     "           [--no-publish] [--json]    and what to do about each that is broken\n"
     "  sensorgw [run]                      the gateway itself, in the foreground\n"
     "  sensorgw status [--json]            how the running gateway is\n"
+    "  sensorgw spool [--export]           what waits on disk; --export prints it as JSON lines\n"
     "  sensorgw version                    this version, and those of its libraries\n"
     "\n"
     "-c FILE reads another configuration than " DEFAULT_CONFIG_PATH ".\n"

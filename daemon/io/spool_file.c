@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +31,7 @@ static const char schema[] = "CREATE TABLE IF NOT EXISTS reading ("
                              " synchronised INTEGER NOT NULL);"
                              "CREATE TABLE IF NOT EXISTS counter ("
                              " name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;"
-                             "INSERT OR IGNORE INTO counter VALUES ('dropped', 0), ('closed', 0);";
+                             "INSERT OR IGNORE INTO counter VALUES ('dropped', 0), ('certain', 0);";
 
 enum statement {
     BEGIN,
@@ -42,7 +43,7 @@ enum statement {
     READ_BACK,
     OLDEST,
     COUNT_DROPPED,
-    MARK_CLOSED,
+    MARK_CERTAIN,
     SET_BOOT,
     FIND_BOOT,
     GET_BOOT,
@@ -65,7 +66,7 @@ static const char *const statements[STATEMENTS] = {
     [OLDEST] = "DELETE FROM reading WHERE number IN"
                " (SELECT number FROM reading WHERE sensor <> '' ORDER BY number LIMIT ?1)",
     [COUNT_DROPPED] = "UPDATE counter SET value = value + ?1 WHERE name = 'dropped'",
-    [MARK_CLOSED] = "UPDATE counter SET value = ?1 WHERE name = 'closed'",
+    [MARK_CERTAIN] = "UPDATE counter SET value = ?1 WHERE name = 'certain'",
     [SET_BOOT] = "INSERT INTO boot (boot_id, wall_offset_us, synchronised) VALUES (?1, ?2, ?3)"
                  " ON CONFLICT (boot_id) DO UPDATE SET wall_offset_us = ?2, synchronised = ?3",
     [FIND_BOOT] = "SELECT key FROM boot WHERE boot_id = ?1",
@@ -213,9 +214,9 @@ static int prepare_all(struct spool_file *file) {
 static int summarise(struct spool_file *file, struct spool_summary *ret) {
     struct spool_summary summary = { 0 };
     sqlite3_stmt *statement = NULL;
-    int64_t closed = 0;
+    int64_t certain = 0;
     int code = sqlite3_prepare_v2(file->database,
-                                  "SELECT number, prefix, boot FROM reading"
+                                  "SELECT number, prefix, boot, sensor = '' FROM reading"
                                   " ORDER BY number DESC LIMIT 1",
                                   -1, &statement, NULL);
     int r = result_of(file, code);
@@ -227,6 +228,7 @@ static int summarise(struct spool_file *file, struct spool_summary *ret) {
         summary.last_number = (uint64_t)sqlite3_column_int64(statement, 0);
         summary.last_prefix = (uint32_t)sqlite3_column_int64(statement, 1);
         summary.last_boot = sqlite3_column_int64(statement, 2);
+        summary.last_is_buried = sqlite3_column_int(statement, 3) != 0;
     }
     r = result_of(file, code);
     (void)sqlite3_finalize(statement);
@@ -237,10 +239,10 @@ static int summarise(struct spool_file *file, struct spool_summary *ret) {
         r = read_integer(file, "SELECT value FROM counter WHERE name = 'dropped'",
                          (int64_t *)&summary.dropped);
     if (r == 0)
-        r = read_integer(file, "SELECT value FROM counter WHERE name = 'closed'", &closed);
+        r = read_integer(file, "SELECT value FROM counter WHERE name = 'certain'", &certain);
     if (r < 0)
         return r;
-    summary.was_closed = closed != 0;
+    summary.is_certain = certain != 0;
     *ret = summary;
     return 0;
 }
@@ -266,6 +268,56 @@ int spool_file_open(const char *path, struct spool_file **ret, struct spool_summ
     if (r < 0)
         return r;
     r = summarise(file, ret_summary);
+    if (r < 0)
+        return r;
+    *ret = file;
+    file = NULL;
+    return 0;
+}
+
+static bool has_log(const char *path) {
+    char log[PATH_MAX];
+    struct stat status;
+
+    return snprintf(log, sizeof(log), "%s-wal", path) < (int)sizeof(log) &&
+           stat(log, &status) == 0 && status.st_size > 0;
+}
+
+/* The path as a URI, with the characters escaped that mean something there. */
+static int render_uri(const char *path, const char *options, char *uri, size_t size) {
+    size_t length = (size_t)snprintf(uri, size, "file:");
+
+    for (; *path != '\0'; path++) {
+        int n = snprintf(uri + length, size - length, strchr("%?#", *path) ? "%%%02X" : "%c",
+                         (unsigned char)*path);
+
+        if (n < 0 || (size_t)n >= size - length)
+            return -ENAMETOOLONG;
+        length += (size_t)n;
+    }
+    return snprintf(uri + length, size - length, "%s", options) < (int)(size - length)
+               ? 0
+               : -ENAMETOOLONG;
+}
+
+/* Without a log nothing needs to be shared with a writer: immutable makes no files beside it. */
+int spool_file_look(const char *path, struct spool_file **ret, struct spool_summary *ret_summary) {
+    CLEANUP(spool_file_closep) struct spool_file *file = calloc(1, sizeof(*file));
+    char uri[3 * PATH_MAX];
+    int code;
+    int r;
+
+    if (!file)
+        return -ENOMEM;
+    r = render_uri(path, has_log(path) ? "?mode=ro" : "?mode=ro&immutable=1", uri, sizeof(uri));
+    if (r < 0)
+        return r;
+    code = sqlite3_open_v2(uri, &file->database, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, NULL);
+    if (code != SQLITE_OK)
+        return result_of(file, code);
+    r = prepare_all(file);
+    if (r == 0)
+        r = summarise(file, ret_summary);
     if (r < 0)
         return r;
     *ret = file;
@@ -360,9 +412,9 @@ int spool_file_count_dropped(struct spool_file *file, uint64_t count) {
     return run(file, COUNT_DROPPED);
 }
 
-int spool_file_mark_closed(struct spool_file *file, bool is_closed) {
-    (void)sqlite3_bind_int64(bound(file, MARK_CLOSED), 1, is_closed);
-    return run(file, MARK_CLOSED);
+int spool_file_mark_certain(struct spool_file *file, bool is_certain) {
+    (void)sqlite3_bind_int64(bound(file, MARK_CERTAIN), 1, is_certain);
+    return run(file, MARK_CERTAIN);
 }
 
 /* A row whose text is not what we write is a damaged one: it comes without quantities. */

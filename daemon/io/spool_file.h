@@ -37,12 +37,13 @@ struct spool_boot {
 
 /* What the file says of itself when it is opened. */
 struct spool_summary {
-    uint64_t last_number; /* ever given out, 0: none */
+    uint64_t last_number; /* 0: none */
     uint32_t last_prefix;
     int64_t last_boot;
     uint64_t waiting;
     uint64_t dropped;
-    bool was_closed; /* by spool_file_close, not by a kill */
+    bool is_certain; /* no later number was given out under last_prefix */
+    bool last_is_buried;
 };
 
 struct spool_file;
@@ -56,6 +57,12 @@ struct spool_file;
 int spool_file_open(const char *path, struct spool_file **ret, struct spool_summary *ret_summary);
 struct spool_file *spool_file_close(struct spool_file *file);
 DEFINE_CLEANUP(struct spool_file, spool_file_close);
+
+/*
+ * Opens path to read only, leaving nothing behind. For other processes than the daemon alone:
+ * closing it drops the locks of whoever has it open in the same one. Errors as spool_file_open.
+ */
+int spool_file_look(const char *path, struct spool_file **ret, struct spool_summary *ret_summary);
 
 /* All between these two happens as one, or not at all. Errors as spool_file_open. */
 int spool_file_begin(struct spool_file *file);
@@ -75,8 +82,8 @@ int spool_file_drop_oldest(struct spool_file *file, unsigned count);
 /* Adds to `dropped` what never reached the file. */
 int spool_file_count_dropped(struct spool_file *file, uint64_t count);
 
-/* Notes whether the last number given out is certain. */
-int spool_file_mark_closed(struct spool_file *file, bool is_closed);
+/* Notes whether the last number in the file is the last that was given out. */
+int spool_file_mark_certain(struct spool_file *file, bool is_certain);
 
 /* Reads rows above `after` and below `before`, in order; a damaged one has no quantities. Returns
  * how many. */
