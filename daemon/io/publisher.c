@@ -385,6 +385,8 @@ static void send_state(struct publisher *publisher) {
     char *json = publisher->calls.render_state(publisher->calls.userdata);
 
     publisher->state_is_stale = false;
+    if (publisher->in_flight_count == 0) /* the wait for an answer begins now */
+        publisher->progress_us = loop_now_us();
     if (json)
         (void)link_publish(publisher->link, publisher->state_topic, json, strlen(json), true,
                            &publisher->state_message);
@@ -470,7 +472,7 @@ static void pump(struct publisher *publisher) {
     if (spool_has_rewound(publisher->spool))
         publisher->sent = 0;
     count = spool_read(publisher->spool, publisher->sent, rows, space < ROWS ? space : ROWS);
-    if (count > 0 && publisher->in_flight_count == 0)
+    if (count > 0 && publisher->in_flight_count == 0 && publisher->state_message == NO_MESSAGE)
         publisher->progress_us = loop_now_us();
     for (int i = 0; i < count; i++) {
         if (is_in_flight(publisher, rows[i].number))
