@@ -15,6 +15,7 @@
 
 struct ring_slot {
     struct reading reading;
+    uint32_t prefix; /* of its id */
     bool is_acknowledged;
 };
 
@@ -31,8 +32,8 @@ void ring_init(struct ring *ring, struct ring_slot *slots, size_t capacity, uint
 
 bool ring_is_full(const struct ring *ring);
 
-/* Gives a reading the next number. The ring must not be full. */
-void ring_push(struct ring *ring, const struct reading *reading);
+/* Gives a reading the next number: with the prefix, its id. The ring must not be full. */
+void ring_push(struct ring *ring, uint32_t prefix, const struct reading *reading);
 
 /* Lets the oldest go. The ring must not be empty. */
 void ring_pop(struct ring *ring);

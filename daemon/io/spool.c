@@ -58,7 +58,10 @@ struct spool {
     uint64_t written; /* handed to the file, or never to be */
     uint64_t synced;
     uint64_t filed; /* the last number that has a row */
+    uint64_t shown; /* the last number that the publisher has seen */
     uint32_t prefix;
+    bool is_certain; /* so the file says: a start after a kill may count on from its last row */
+    bool is_ending;  /* no reading comes any more */
     struct spool_boot boot;
     bool boot_is_unsaved;
     bool has_rewound; /* older readings have turned up */
@@ -201,38 +204,47 @@ static bool numbers_are_certain(const struct spool *spool, const struct spool_su
 
     if (summary->last_number == 0 || summary->last_boot != spool->boot.key)
         return false;
-    if (!summary->was_closed && spool->settings.durability == SPOOL_OUTAGE)
-        return false;
-    return spool->lock && spool_lock_recall(spool->lock, &note) &&
+    return summary->is_certain && spool->lock && spool_lock_recall(spool->lock, &note) &&
            spool_lock_recognises(spool->lock, &note) && summary->last_number >= note.last_number;
 }
 
 /* The first file of this run says where to go on. */
-static void continue_from(struct spool *spool, const struct spool_summary *summary) {
+static void continue_from(struct spool *spool, const struct spool_summary *summary,
+                          bool is_certain) {
     struct spool_note note = { 0 };
     uint64_t last = summary->last_number;
 
-    if (numbers_are_certain(spool, summary))
+    if (is_certain)
         spool->prefix = summary->last_prefix;
     else if (spool->lock && spool_lock_recall(spool->lock, &note))
         last = higher(last, note.last_number);
     count_from(spool, last);
     spool->filed = summary->last_number;
+    spool->buried = summary->last_is_buried ? summary->last_number : 0;
+}
+
+/* Under SPOOL_OUTAGE memory alone knows the last number. */
+static bool file_knows_the_last(const struct spool *spool) {
+    return spool->is_ending || spool->settings.durability != SPOOL_OUTAGE;
 }
 
 static int adopt(struct spool *spool, const struct spool_summary *summary) {
     bool is_first = spool->ring.slots == NULL;
+    bool is_certain;
     int r;
 
     if (!is_first && summary->last_number >= spool->ring.first)
         return -EEXIST; /* numbers that memory gave out as well: the next start tells them apart */
     r = spool_file_set_boot(spool->file, &spool->boot);
-    if (r == 0)
-        r = spool_file_mark_closed(spool->file, false);
+    if (r < 0)
+        return r;
+    is_certain = is_first && numbers_are_certain(spool, summary);
+    spool->is_certain = is_certain && file_knows_the_last(spool);
+    r = spool_file_mark_certain(spool->file, spool->is_certain);
     if (r < 0)
         return r;
     if (is_first)
-        continue_from(spool, summary);
+        continue_from(spool, summary, is_certain);
     spool->boot_is_unsaved = false;
     spool->has_rewound = summary->waiting > 0;
     spool->dropped += summary->dropped;
@@ -298,7 +310,7 @@ static int start_anew(struct spool *spool) {
     }
     spool->settling_count = 0;
     spool->buried = 0;
-    spool->filed = 0;
+    spool->filed = spool->ring.first - 1;
     r = open_file(spool);
     if (r < 0)
         return r;
@@ -309,11 +321,22 @@ static int start_anew(struct spool *spool) {
     return 0;
 }
 
+/* Memory goes on alone, and what it hands out the file does not know: under another prefix, lest
+ * a start after a kill gives these numbers out again. */
+static void part_from_the_file(struct spool *spool) {
+    if (is_sick(spool) || !file_knows_the_last(spool) || draw_prefix(&spool->prefix) < 0)
+        return;
+    for (uint64_t number = higher(spool->written, spool->shown) + 1; number <= spool->ring.last;
+         number++)
+        ring_at(&spool->ring, number)->prefix = spool->prefix;
+}
+
 /* Memory goes on alone, and the disk is tried again: at once with a new file if this one is
  * corrupt. */
 static void fail(struct spool *spool, int error) {
     int r = error;
 
+    part_from_the_file(spool);
     if (spool->file)
         spool_file_roll_back(spool->file);
     set_cause(spool, cause_of(error), error);
@@ -368,7 +391,7 @@ static void stamp(struct spool *spool, const struct spool_row *row, struct spool
 static struct spool_row row_of(const struct spool *spool, uint64_t number) {
     return (struct spool_row){
         .number = number,
-        .prefix = spool->prefix,
+        .prefix = ring_at(&spool->ring, number)->prefix,
         .boot = spool->boot.key,
         .reading = ring_at(&spool->ring, number)->reading,
     };
@@ -417,6 +440,23 @@ static int delete_settled(struct spool *spool, uint64_t filed, uint64_t *ret_bur
     return 0;
 }
 
+/* The next start counts on from the last number, even if its reading never needed a row. */
+static int keep_last(struct spool *spool, uint64_t last, uint64_t *filed, uint64_t *buried) {
+    struct spool_row row;
+    int r;
+
+    if (*filed >= last || !ring_at(&spool->ring, last))
+        return 0;
+    row = row_of(spool, last);
+    r = spool_file_add(spool->file, &row);
+    if (r == 0)
+        r = spool_file_bury(spool->file, last);
+    if (r == 0 && *buried != 0)
+        r = spool_file_remove(spool->file, *buried);
+    *filed = *buried = last;
+    return r;
+}
+
 /* Oldest first, until there is room. */
 static int make_room(struct spool *spool, uint64_t *ret_dropped) {
     while (spool_file_size(spool->file) > (int64_t)spool->settings.max_bytes) {
@@ -451,12 +491,18 @@ static void note_success(struct spool *spool, uint64_t dropped) {
     set_cause(spool, cause_after(spool, dropped), 0);
 }
 
+/* Is the last row in the file that of the last number, as far as anybody has seen one? */
+static int mark_certain(struct spool *spool, bool is_certain) {
+    return is_certain == spool->is_certain ? 0 : spool_file_mark_certain(spool->file, is_certain);
+}
+
 /* One transaction with all that is new. */
 static int write_all(struct spool *spool) {
     uint64_t last = spool->written;
     uint64_t filed = spool->filed;
     uint64_t buried = spool->buried;
     uint64_t dropped = 0;
+    bool is_certain = false;
     int r = spool_file_begin(spool->file);
 
     if (r == 0 && spool->boot_is_unsaved)
@@ -465,6 +511,12 @@ static int write_all(struct spool *spool) {
         r = write_readings(spool, &last, &filed);
     if (r == 0)
         r = delete_settled(spool, filed, &buried);
+    if (r == 0 && file_knows_the_last(spool)) {
+        is_certain = spool->shown <= last;
+        r = keep_last(spool, last, &filed, &buried);
+    }
+    if (r == 0)
+        r = mark_certain(spool, is_certain);
     if (r == 0 && spool->unsaved_drops > 0)
         r = spool_file_count_dropped(spool->file, spool->unsaved_drops);
     if (r == 0)
@@ -476,6 +528,7 @@ static int write_all(struct spool *spool) {
     spool->written = last;
     spool->filed = filed;
     spool->buried = buried;
+    spool->is_certain = is_certain;
     note_success(spool, dropped);
     return 0;
 }
@@ -587,7 +640,6 @@ static void hold(struct spool *spool) {
 static void try_the_disk(struct spool *spool) {
     int r = 0;
 
-    spool->due.retry_us = NEVER;
     if (!spool->lock)
         r = spool_lock_new(spool->settings.path, &spool->lock);
     if (r == 0 && !spool->file)
@@ -704,8 +756,8 @@ int spool_change(struct spool *spool, const struct spool_settings *settings) {
 
     spool->settings.max_bytes = settings->max_bytes;
     spool->settings.durability = settings->durability;
-    if (spool->written < spool->ring.last)
-        write_soon(spool);
+    if (!is_sick(spool))
+        write_out(spool); /* the file says how far it can be trusted */
     return r;
 }
 
@@ -733,7 +785,7 @@ void spool_append(const struct reading *reading, void *userdata) {
 
     if (ring_is_full(&spool->ring))
         make_room_in_memory(spool);
-    ring_push(&spool->ring, reading);
+    ring_push(&spool->ring, spool->prefix, reading);
     spool->accepted++;
     spool->waiting++;
     if (!holds_in_memory(spool))
@@ -763,6 +815,7 @@ static size_t read_ring(struct spool *spool, uint64_t after, struct spooled *row
 
         if (!ring_at(&spool->ring, number)->is_acknowledged)
             stamp(spool, &row, &rows[count++]);
+        spool->shown = higher(spool->shown, number);
     }
     return count;
 }
@@ -857,33 +910,14 @@ void spool_set_link(struct spool *spool, bool is_up) {
         write_soon(spool);
 }
 
-/* Under SPOOL_OUTAGE the last number may be one that never needed a row. */
-static int bury_last(struct spool *spool) {
-    struct spool_row row;
-    int r;
-
-    if (spool->filed == spool->ring.last || !ring_at(&spool->ring, spool->ring.last))
-        return 0;
-    row = row_of(spool, spool->ring.last);
-    r = spool_file_add(spool->file, &row);
-    if (r < 0)
-        return r;
-    spool->filed = row.number;
-    return spool_file_bury(spool->file, row.number);
-}
-
 void spool_flush(struct spool *spool) {
     uint64_t before;
-    int r = -ENOTCONN;
 
+    spool->is_ending = true;
     do {
         before = spool->written;
         write_out(spool);
     } while (spool->written > before && spool->written < spool->ring.last);
-    if (spool->file && spool->written == spool->ring.last)
-        r = bury_last(spool);
-    if (r == 0)
-        (void)spool_file_mark_closed(spool->file, true);
 }
 
 void spool_describe(const struct spool *spool, struct spool_status *ret) {

@@ -216,15 +216,15 @@ Test(spool_file, drops_the_oldest_that_are_not_buried_and_counts_for_good) {
     cr_expect_eq(summary.last_number, 10);
 }
 
-Test(spool_file, remembers_whether_it_was_closed) {
+Test(spool_file, remembers_whether_its_last_number_is_certain) {
     open_sound();
-    cr_expect_not(summary.was_closed);
-    cr_assert_eq(spool_file_mark_closed(file, true), 0);
+    cr_expect_not(summary.is_certain);
+    cr_assert_eq(spool_file_mark_certain(file, true), 0);
     reopen();
-    cr_expect(summary.was_closed);
-    cr_assert_eq(spool_file_mark_closed(file, false), 0);
+    cr_expect(summary.is_certain);
+    cr_assert_eq(spool_file_mark_certain(file, false), 0);
     reopen();
-    cr_expect_not(summary.was_closed);
+    cr_expect_not(summary.is_certain);
 }
 
 Test(spool_file, removing_what_is_not_there_is_no_error) {
