@@ -7,6 +7,8 @@
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <getopt.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -146,6 +148,13 @@ static void print(const cJSON *state, double age_s) {
     cJSON_ArrayForEach(sensor, cJSON_GetObjectItem(state, "sensors")) print_sensor(sensor, age_s);
 }
 
+/* A daemon that was killed had no time to take its word away. */
+static bool is_orphaned(const cJSON *state) {
+    double pid = number_of(state, "pid");
+
+    return pid > 0 && kill((pid_t)pid, 0) < 0 && errno == ESRCH;
+}
+
 static int usage(void) {
     (void)fputs("usage: sensorgw status [--json]\n", stderr);
     return EXIT_USAGE;
@@ -173,13 +182,20 @@ int command_status(int argc, char **argv) {
                       strerror(errno));
         return EXIT_FAILED;
     }
-    if (wants_json)
-        return puts(text) < 0 ? EXIT_FAILED : EXIT_DONE;
     state = cJSON_Parse(text);
     if (!state) {
         (void)fprintf(stderr, "sensorgw: %s holds no state\n", path);
         return EXIT_FAILED;
     }
+    if (is_orphaned(state)) {
+        (void)fprintf(stderr,
+                      "sensorgw: no daemon is running here: process %.0f ended without a goodbye "
+                      "(%s is left of it)\n",
+                      number_of(state, "pid"), path);
+        return EXIT_FAILED;
+    }
+    if (wants_json)
+        return puts(text) < 0 ? EXIT_FAILED : EXIT_DONE;
     print(state, age_s);
     return EXIT_DONE;
 }

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "io/log.h"
 #include "io/loop.h"
@@ -103,8 +104,11 @@ static void add_counters(cJSON *state, const struct status *status) {
         add_number(state, "unlisted_sensors", status->unlisted_sensors);
 }
 
-/* "online" is what the state topic says: nobody reads it there while we are not. */
-static char *render(const struct status *status) {
+/*
+ * "online" is what the state topic says: nobody reads it there while we are not. The pid is for the
+ * file, which a kill -9 leaves behind.
+ */
+static char *render(const struct status *status, pid_t pid) {
     cJSON *state = cJSON_CreateObject();
     cJSON *sensors;
     char *text;
@@ -112,6 +116,8 @@ static char *render(const struct status *status) {
     (void)cJSON_AddStringToObject(state, "state", "online");
     (void)cJSON_AddStringToObject(state, "gateway", status->gateway);
     (void)cJSON_AddStringToObject(state, "version", SENSORGW_VERSION);
+    if (pid > 0)
+        add_number(state, "pid", (uint64_t)pid);
     add_number(state, "uptime_s", (status->now_us - status->started_us) / second_us);
     add_link(state, &status->link, status->now_us);
     add_counters(state, status);
@@ -124,11 +130,15 @@ static char *render(const struct status *status) {
     return text;
 }
 
-char *report_render(const struct report *report) {
+static char *render_now(const struct report *report, pid_t pid) {
     struct status status = { 0 };
 
     report->calls.collect(&status, report->calls.userdata);
-    return render(&status);
+    return render(&status, pid);
+}
+
+char *report_render(const struct report *report) {
+    return render_now(report, 0);
 }
 
 /* ---- the file ---- */
@@ -203,7 +213,7 @@ static void tell(struct report *report) {
     char *text;
 
     report->calls.collect(&status, report->calls.userdata);
-    text = render(&status);
+    text = render(&status, getpid());
     if (text)
         save(report, text);
     free(text);
@@ -240,7 +250,7 @@ void report_refresh(struct report *report) {
 
     if (loop_now_us() - report->saved_us < second_us)
         return;
-    text = report_render(report);
+    text = render_now(report, getpid());
     if (text)
         save(report, text);
     free(text);
