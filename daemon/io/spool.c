@@ -20,8 +20,9 @@ enum {
     SETTLE_AT =
         64, /* acknowledgements that wait for their deletion, at most, while the disk is well */
     READ_ROWS = 32,
-    DROP_ROWS = 64,  /* given up at once when the spool is full */
-    TURN_ROWS = 256, /* written in one transaction: the loop goes on in between */
+    DROP_ROWS = 64,   /* given up at once when the spool is full */
+    IN_FLIGHT = 1024, /* acknowledgements that can still come when no more is read */
+    TURN_ROWS = 256,  /* written in one transaction: the loop goes on in between */
 };
 
 static const uint64_t second_us = 1000000;
@@ -66,7 +67,7 @@ struct spool {
     bool boot_is_unsaved;
     bool has_rewound; /* older readings have turned up */
 
-    uint64_t settling[SETTLE_AT + SPOOL_RING]; /* acknowledged, with a row to be deleted */
+    uint64_t settling[SPOOL_RING + IN_FLIGHT]; /* acknowledged, with a row to be deleted */
     size_t settling_count;
     uint64_t buried; /* the row kept for its number alone, 0: none */
 
@@ -74,6 +75,11 @@ struct spool {
     uint64_t waiting;
     uint64_t dropped;
     uint64_t unsaved_drops; /* of these, not yet in the file */
+
+    /* Dropped, and perhaps on their way to a broker: from the file, and from the ring. */
+    uint64_t dropped_from_file; /* up to here */
+    uint64_t lost_after;        /* from here */
+    uint64_t lost_to;           /* to here */
     bool link_is_up;
 
     sd_event_source *turn_end; /* writes what this turn of the loop took in */
@@ -268,10 +274,27 @@ static int open_file(struct spool *spool) {
 
 /* ---- a corrupt file ---- */
 
-static void on_rescued(const struct spool_row *row, void *userdata) {
-    struct spool *spool = userdata;
+/* The key of a boot of another file in this one; 0, which is nobody's, when it is not known. */
+static int64_t adopt_boot(struct spool *spool, const struct spool_boot *boot) {
+    struct spool_boot known = *boot;
 
-    if (spool->file && spool_file_add(spool->file, row) == 0) {
+    if (strcmp(boot->boot_id, spool->boot.boot_id) == 0)
+        return spool->boot.key;
+    if (boot->boot_id[0] == '\0' || spool_file_set_boot(spool->file, &known) < 0)
+        return 0;
+    return known.key;
+}
+
+static void on_rescued(const struct spool_row *row, const struct spool_boot *boot, void *userdata) {
+    struct spool *spool = userdata;
+    struct spool_row mine = *row;
+    int r = -ENOTCONN;
+
+    if (spool->file) {
+        mine.boot = adopt_boot(spool, boot);
+        r = spool_file_add(spool->file, &mine);
+    }
+    if (r == 0) {
         spool->waiting++;
         spool->has_rewound = true;
     } else {
@@ -311,6 +334,7 @@ static int start_anew(struct spool *spool) {
     spool->settling_count = 0;
     spool->buried = 0;
     spool->filed = spool->ring.first - 1;
+    spool->dropped_from_file = spool->lost_after = spool->lost_to = 0;
     r = open_file(spool);
     if (r < 0)
         return r;
@@ -469,6 +493,14 @@ static int make_room(struct spool *spool, uint64_t *ret_dropped) {
     return 0;
 }
 
+/* All below the oldest row is gone. */
+static void note_dropped(struct spool *spool) {
+    struct spool_row oldest;
+    int n = spool_file_read(spool->file, 0, INT64_MAX, &oldest, 1);
+
+    spool->dropped_from_file = n > 0 ? oldest.number - 1 : spool->filed;
+}
+
 /* Full is said until there is room again that is worth the word. */
 static enum cause cause_after(struct spool *spool, uint64_t dropped) {
     int64_t roomy_bytes = (int64_t)(spool->settings.max_bytes / 8 * 7);
@@ -481,6 +513,10 @@ static enum cause cause_after(struct spool *spool, uint64_t dropped) {
 }
 
 static void note_success(struct spool *spool, uint64_t dropped) {
+    if (spool->settling_count >= SPOOL_RING)
+        spool->has_rewound = true; /* older rows were passed over: see spool_read */
+    if (dropped > 0)
+        note_dropped(spool);
     spool->boot_is_unsaved = false;
     spool->settling_count = 0;
     spool->due.settle_us = NEVER;
@@ -774,6 +810,9 @@ static void make_room_in_memory(struct spool *spool) {
             spool->dropped++;
             spool->unsaved_drops++;
             spool->waiting--;
+            if (spool->lost_to <= spool->filed)
+                spool->lost_after = spool->ring.first - 1;
+            spool->lost_to = spool->ring.first;
         }
         spool->written = spool->ring.first;
     }
@@ -809,8 +848,8 @@ static size_t read_ring(struct spool *spool, uint64_t after, struct spooled *row
     uint64_t last = ready(spool);
     size_t count = 0;
 
-    for (uint64_t number = higher(after + 1, spool->ring.first); number <= last && count < max;
-         number++) {
+    after = higher(after, higher(spool->ring.first - 1, spool->dropped_from_file));
+    for (uint64_t number = after + 1; number <= last && count < max; number++) {
         struct spool_row row = row_of(spool, number);
 
         if (!ring_at(&spool->ring, number)->is_acknowledged)
@@ -852,6 +891,7 @@ static size_t read_file(struct spool *spool, uint64_t after, struct spooled *row
 }
 
 int spool_read(struct spool *spool, uint64_t after, struct spooled *rows, size_t max) {
+    /* No more can be remembered as acknowledged: what is on disk waits until it can be deleted. */
     bool file_is_of_use = spool->file && spool->settling_count < SPOOL_RING;
     size_t count = 0;
 
@@ -880,16 +920,24 @@ static void settle_later(struct spool *spool, uint64_t number) {
         spool->due.settle_us = loop_now_us() + settle_after_us;
 }
 
+/* Dropped while it was on its way: it is counted already. */
+static bool was_dropped(const struct spool *spool, uint64_t number) {
+    return number <= spool->dropped_from_file ||
+           (number > spool->lost_after && number <= spool->lost_to);
+}
+
 void spool_acknowledge(struct spool *spool, uint64_t number) {
     struct ring_slot *slot = ring_at(&spool->ring, number);
 
     if (slot)
         slot->is_acknowledged = true;
+    if (was_dropped(spool, number))
+        return;
     if (spool->waiting > 0)
         spool->waiting--;
     if (spool->waiting == 0) /* nothing that a crash or a power cut could take */
         spool->due.sync_us = spool->due.hold_us = NEVER;
-    if (number <= spool->filed && spool->settling_count < SETTLE_AT + SPOOL_RING)
+    if (number <= spool->filed && spool->settling_count < SPOOL_RING + IN_FLIGHT)
         settle_later(spool, number);
     if (holds_in_memory(spool))
         pass_acknowledged(spool);

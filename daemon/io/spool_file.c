@@ -340,6 +340,7 @@ int spool_file_open_damaged(const char *path, struct spool_file **ret) {
         r = prepare(file, READ_BACK);
     if (r < 0)
         return r;
+    (void)prepare(file, GET_BOOT); /* readings without their time are better than none */
     *ret = file;
     file = NULL;
     return 0;

@@ -21,12 +21,13 @@ struct page {
     uint64_t before;
     int count; /* or what went wrong */
     struct spool_row rows[PAGE_ROWS];
+    struct spool_boot boots[PAGE_ROWS]; /* of each row */
 };
 
 struct spool_rescue {
     sd_event *loop; /* borrowed from the spool */
     char path[SPOOL_ASIDE_SIZE];
-    void (*found)(const struct spool_row *row, void *userdata);
+    void (*found)(const struct spool_row *row, const struct spool_boot *boot, void *userdata);
     void (*over)(uint64_t rescued, const char *aside, void *userdata);
     void *userdata;
     bool is_backward;
@@ -89,6 +90,13 @@ int spool_rescue_set_aside(const char *path, char *aside, size_t size) {
 
 /* ---- reading ---- */
 
+/* Their keys mean nothing in another file. */
+static void find_boots(struct spool_file *file, struct page *page) {
+    for (int i = 0; i < page->count; i++)
+        if (spool_file_get_boot(file, page->rows[i].boot, &page->boots[i]) < 0)
+            page->boots[i].boot_id[0] = '\0';
+}
+
 static void run(void *data) {
     CLEANUP(spool_file_closep) struct spool_file *file = NULL;
     struct page *page = data;
@@ -99,6 +107,7 @@ static void run(void *data) {
                 ? spool_file_read_back(file, page->after, page->before, page->rows, PAGE_ROWS)
                 : spool_file_read(file, page->after, page->before, page->rows, PAGE_ROWS);
     page->count = r;
+    find_boots(file, page);
 }
 
 static int read_page(struct spool_rescue *rescue);
@@ -114,7 +123,7 @@ static void take(struct spool_rescue *rescue, const struct page *page) {
         if (row->reading.count == 0)
             continue;
         rescue->rescued++;
-        rescue->found(row, rescue->userdata);
+        rescue->found(row, &page->boots[i], rescue->userdata);
     }
 }
 
@@ -150,7 +159,8 @@ static int read_page(struct spool_rescue *rescue) {
 }
 
 int spool_rescue_new(sd_event *loop, const char *aside, uint64_t before,
-                     void (*found)(const struct spool_row *row, void *userdata),
+                     void (*found)(const struct spool_row *row, const struct spool_boot *boot,
+                                   void *userdata),
                      void (*over)(uint64_t rescued, const char *aside, void *userdata),
                      void *userdata, struct spool_rescue **ret) {
     CLEANUP(spool_rescue_freep) struct spool_rescue *rescue = calloc(1, sizeof(*rescue));

@@ -26,11 +26,12 @@ struct spool_rescue;
 
 /*
  * before  rows of this number and above are left out: they are not the old daemon's
- * found   takes each row
+ * found   takes each row, and its boot; without an id that could not be read
  * over    called once, when there is nothing more; may free the rescue
  */
 int spool_rescue_new(sd_event *loop, const char *aside, uint64_t before,
-                     void (*found)(const struct spool_row *row, void *userdata),
+                     void (*found)(const struct spool_row *row, const struct spool_boot *boot,
+                                   void *userdata),
                      void (*over)(uint64_t rescued, const char *aside, void *userdata),
                      void *userdata, struct spool_rescue **ret);
 struct spool_rescue *spool_rescue_free(struct spool_rescue *rescue);
