@@ -335,7 +335,9 @@ int spool_file_open_damaged(const char *path, struct spool_file **ret) {
     code = sqlite3_open_v2(path, &file->database, SQLITE_OPEN_READWRITE, NULL);
     if (code != SQLITE_OK)
         return result_of(file, code);
-    r = prepare(file, READ);
+    r = execute(file, "PRAGMA writable_schema=ON"); /* else a file that was cut off is refused */
+    if (r == 0)
+        r = prepare(file, READ);
     if (r == 0)
         r = prepare(file, READ_BACK);
     if (r < 0)
