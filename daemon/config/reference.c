@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Writes the tables of docs/configuration.md from the schema, between two marks in the page:
+ * Writes the tables of docs/configuration.md and the keys of sensorgw.conf(5) from the schema,
+ * between two marks in the page:
  *
- *     config_reference --check PAGE    exit status 1 when they are not what the schema says
- *     config_reference --write PAGE
+ *     config_reference --check PAGE...    exit status 1 when they are not what the schema says
+ *     config_reference --write PAGE...
+ *
+ * A page whose name ends in .md is Markdown, another one is for man(1).
  */
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +19,12 @@
 #include "cleanup.h"
 #include "config/schema.h"
 
-#define BEGIN "<!-- The tables down to the end are written by `ninja configuration-page`. -->\n"
+/* What a page is written in. */
+struct form_of_page {
+    const char *begin;
+    const char *end; /* NULL: the end of the page */
+    void (*print_group)(FILE *out, enum group group);
+};
 
 static void file_closep(FILE **file) {
     if (*file)
@@ -116,6 +125,86 @@ static void print_group(FILE *out, enum group group) {
             print_row(out, &schema[i]);
 }
 
+/* ---- for man(1) ---- */
+
+/* The schema's texts are Markdown with `code` and **strong** words. */
+static void print_roff(FILE *out, const char *text) {
+    bool is_bold = false;
+
+    for (; *text != '\0'; text++) {
+        if (*text == '`' || strncmp(text, "**", 2) == 0) {
+            is_bold = !is_bold;
+            (void)fputs(is_bold ? "\\fB" : "\\fR", out);
+            text += *text == '*';
+        } else if (*text == '-' || *text == '\\') {
+            (void)fputs(*text == '-' ? "\\-" : "\\e", out);
+        } else {
+            (void)putc(*text, out);
+        }
+    }
+}
+
+static void print_roff_by(FILE *out, void (*print)(FILE *out, const struct key *key),
+                          const struct key *key) {
+    char *text = NULL;
+    size_t size = 0;
+    FILE *copy = open_memstream(&text, &size);
+
+    if (!copy)
+        return;
+    print(copy, key);
+    (void)fclose(copy);
+    print_roff(out, text);
+    free(text);
+}
+
+static void print_entry(FILE *out, const struct key *key) {
+    (void)fprintf(out, ".TP\n\\fB%s\\fR: ", key->name);
+    print_roff_by(out, print_value, key);
+    (void)fputs("\n", out);
+    if (key->is_required)
+        (void)fputs("To be set. ", out);
+    print_roff(out, key->about);
+    if (!key->is_required) {
+        (void)fputs("\n.br\nDefault: ", out);
+        print_roff_by(out, print_default, key);
+    }
+    (void)fputs("\n", out);
+}
+
+static void print_entries(FILE *out, enum group group) {
+    const char *path = schema_group_path(group);
+
+    if (group == GROUP_ROOT)
+        (void)fputs(".SH KEYS\n", out);
+    else
+        (void)fprintf(out, ".SS %s\n", path);
+    print_roff(out, schema_group_about(group));
+    (void)fputs("\n", out);
+    for (size_t i = 0; i < schema_length; i++)
+        if (schema[i].group == group && schema[i].form != FORM_GROUP)
+            print_entry(out, &schema[i]);
+}
+
+/* ---- the page ---- */
+
+static const struct form_of_page markdown = {
+    .begin = "<!-- The tables down to the end are written by `ninja configuration-page`. -->\n",
+    .print_group = print_group,
+};
+
+static const struct form_of_page manual = {
+    .begin = ".\\\" The keys are written by `ninja configuration-page`.\n",
+    .end = ".\\\" The end of the keys.\n",
+    .print_group = print_entries,
+};
+
+static const struct form_of_page *form_of(const char *path) {
+    size_t length = strlen(path);
+
+    return length > 3 && strcmp(path + length - 3, ".md") == 0 ? &markdown : &manual;
+}
+
 static int read_page(const char *path, char **ret) {
     CLEANUP(file_closep) FILE *file = fopen(path, "r");
     size_t size = 0;
@@ -133,20 +222,22 @@ static int read_page(const char *path, char **ret) {
     return ferror(file) ? -EIO : 0;
 }
 
-/* The page with its tables made anew. */
-static int renew(const char *page, char **ret) {
-    const char *mark = strstr(page, BEGIN);
+/* The page with the part between the marks made anew. */
+static int renew(const char *page, const struct form_of_page *form, char **ret) {
+    const char *mark = strstr(page, form->begin);
+    const char *rest = form->end ? strstr(page, form->end) : "";
     size_t size = 0;
     FILE *out;
 
-    if (!mark)
+    if (!mark || !rest)
         return -EBADMSG;
     out = open_memstream(ret, &size);
     if (!out)
         return -errno;
-    (void)fwrite(page, 1, (size_t)(mark - page) + strlen(BEGIN), out);
+    (void)fwrite(page, 1, (size_t)(mark - page) + strlen(form->begin), out);
     for (int group = 0; group < GROUP_COUNT; group++)
-        print_group(out, (enum group)group);
+        form->print_group(out, (enum group)group);
+    (void)fputs(rest, out);
     (void)fclose(out);
     return 0;
 }
@@ -168,7 +259,7 @@ static int run(const char *mode, const char *path) {
     r = read_page(path, &page);
     if (r < 0)
         return r;
-    r = renew(page, &renewed);
+    r = renew(page, form_of(path), &renewed);
     if (r < 0)
         return r;
     if (strcmp(mode, "--write") == 0)
@@ -180,14 +271,19 @@ static int run(const char *mode, const char *path) {
 }
 
 int main(int argc, char **argv) {
-    int r;
+    int status = EXIT_SUCCESS;
 
-    if (argc != 3 || (strcmp(argv[1], "--check") != 0 && strcmp(argv[1], "--write") != 0)) {
-        (void)fprintf(stderr, "usage: %s --check|--write PAGE\n", argv[0]);
+    if (argc < 3 || (strcmp(argv[1], "--check") != 0 && strcmp(argv[1], "--write") != 0)) {
+        (void)fprintf(stderr, "usage: %s --check|--write PAGE...\n", argv[0]);
         return 2;
     }
-    r = run(argv[1], argv[2]);
-    if (r < 0 && r != -ESTALE)
-        (void)fprintf(stderr, "%s: %s\n", argv[2], strerror(-r));
-    return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+    for (int i = 2; i < argc; i++) {
+        int r = run(argv[1], argv[i]);
+
+        if (r < 0 && r != -ESTALE)
+            (void)fprintf(stderr, "%s: %s\n", argv[i], strerror(-r));
+        if (r < 0)
+            status = EXIT_FAILURE;
+    }
+    return status;
 }

@@ -1,0 +1,47 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# commands_are_told.sh SENSORGW PAGE COMPLETION: every command that `sensorgw help` lists, and
+# every option of it there, stands in the manual page and is completed.
+
+set -euo pipefail
+
+sensorgw=$1
+page=$2
+completion=$3
+failed=0
+
+fail() {
+    printf '%s\n' "$1" >&2
+    failed=1
+}
+
+page_text=$(sed 's/\\-/-/g' "$page")
+# shellcheck source=/dev/null
+. "$completion"
+
+completed() { # WORD...: what comes after them
+    COMP_WORDS=(sensorgw "$@")
+    COMP_CWORD=$#
+    COMPREPLY=()
+    _sensorgw 2>/dev/null
+    printf '%s\n' "${COMPREPLY[@]}"
+}
+
+command=
+while IFS= read -r line; do
+    if [[ $line =~ ^\ \ sensorgw\ \[?([a-z]+) ]]; then
+        command=${BASH_REMATCH[1]}
+        grep -qE "^\.(B|BR|BI|TP)? ?\"?(sensorgw )?$command\b" <<<"$page_text" ||
+            fail "$page: no word of '$command'"
+        completed '' | grep -qx -- "$command" || fail "$completion: '$command' is not completed"
+    fi
+    for option in $(grep -oE -- '\[--[a-z-]+' <<<"$line" | tr -d '['); do
+        grep -q -- "$option" <<<"$page_text" || fail "$page: no word of '$command $option'"
+        completed "$command" - | grep -qx -- "$option" ||
+            fail "$completion: '$command $option' is not completed"
+    done
+done < <("$sensorgw" help)
+
+[ -n "$command" ] || fail "'sensorgw help' lists no commands"
+exit "$failed"
