@@ -119,6 +119,8 @@ static bool has_peer(struct link *link) {
 static uint32_t wanted_events(const struct link *link) {
     SSL *session = session_of(link);
 
+    if (!link->is_connected)
+        return EPOLLIN | EPOLLOUT; /* a broker may take the connection and never say a word */
     if (is_shaking_hands(link))
         return SSL_want_write(session) ? EPOLLOUT : EPOLLIN;
     if (mosquitto_want_write(link->client) || (session && SSL_want_write(session)))
