@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -271,21 +272,31 @@ static int load_trust(struct tls *tls) {
     return 0;
 }
 
-static int refuse_key(struct tls *tls) {
-    unsigned long error = ERR_peek_last_error();
-    int reason = ERR_GET_REASON(error);
-    const char *path = tls->settings->key;
+/* The last error says only that something failed below; the cause stands before it. */
+static enum cause cause_of_key_error(unsigned long error) {
+    switch (ERR_GET_LIB(error)) {
+    case ERR_LIB_X509:
+        return ERR_GET_REASON(error) == X509_R_KEY_VALUES_MISMATCH ? CAUSE_KEY_MISMATCH
+                                                                   : CAUSE_NONE;
+    case ERR_LIB_PEM:
+        return ERR_GET_REASON(error) == PEM_R_NO_START_LINE ? CAUSE_NONE : CAUSE_BAD_PASSPHRASE;
+    case ERR_LIB_EVP:
+    case ERR_LIB_PROV:
+    case ERR_LIB_PKCS12:
+        return CAUSE_BAD_PASSPHRASE;
+    default:
+        return CAUSE_NONE;
+    }
+}
 
-    for (unsigned long first; (first = ERR_get_error()) != 0;)
-        if (ERR_GET_LIB(first) == ERR_LIB_X509 &&
-            ERR_GET_REASON(first) == X509_R_KEY_VALUES_MISMATCH)
-            return refuse(tls, CAUSE_KEY_MISMATCH, path, "");
-    if (ERR_GET_LIB(error) == ERR_LIB_PEM || ERR_GET_LIB(error) == ERR_LIB_EVP ||
-        ERR_GET_LIB(error) == ERR_LIB_PROV || ERR_GET_LIB(error) == ERR_LIB_PKCS12)
-        return refuse(tls, CAUSE_BAD_PASSPHRASE, path, "");
-    return refuse(tls, CAUSE_UNREADABLE_FILE, path,
-                  ERR_reason_error_string(error) && reason ? ERR_reason_error_string(error)
-                                                           : "not a private key in PEM form");
+static int refuse_key(struct tls *tls) {
+    enum cause cause = CAUSE_NONE;
+
+    for (unsigned long error; cause == CAUSE_NONE && (error = ERR_get_error()) != 0;)
+        cause = cause_of_key_error(error);
+    if (cause != CAUSE_NONE)
+        return refuse(tls, cause, tls->settings->key, "");
+    return refuse(tls, CAUSE_UNREADABLE_FILE, tls->settings->key, "not a private key in PEM form");
 }
 
 static int load_identity(struct tls *tls) {
