@@ -171,7 +171,7 @@ static bool judge_dates(const struct check *check, const struct certificate_fact
                      date_of(own->not_after, date));
     findings_cure(findings,
                   "%ssensorgw-pki renew %s, copy it over: taken at the next connect, no restart",
-                  left < DAY_S ? "at once: " : "", name);
+                  left <= DAY_S ? "at once: " : "", name);
     return false;
 }
 
