@@ -20,7 +20,7 @@ enum {
     FACTS_NAME_SIZE = 128,
     FACTS_LIST_SIZE = 256,
     DIAGNOSIS_SENTENCE_SIZE = 768,
-    DIAGNOSIS_CURE_SIZE = 512,
+    DIAGNOSIS_CURE_SIZE = 768,
 };
 
 /* How far an attempt came. */
@@ -79,7 +79,6 @@ struct certificate_facts {
     int64_t not_before;         /* seconds since 1970 */
     int64_t not_after;
     bool is_for_clients; /* its purpose allows it */
-    bool chains_to_ca;   /* of ours: the configured CA signed it */
 };
 
 struct attempt {
@@ -91,7 +90,9 @@ struct attempt {
     const char *ciphers;  /* offered for TLS 1.2 */
     const char *ciphersuites;
     const char *gateway;
-    int64_t now; /* our clock, seconds since 1970 */
+    const char *username; /* NULL: the certificate is the login */
+    const char *ca;       /* what we trust: a file; NULL: the system's store */
+    int64_t now;          /* our clock, seconds since 1970 */
     bool clock_synchronised;
     struct certificate_facts own;
 
@@ -106,7 +107,10 @@ struct attempt {
     bool keepalive_failed;        /* no answer to a ping */
     enum distrust distrust;
     struct certificate_facts refused; /* the certificate that we did not believe */
-    struct certificate_facts theirs;  /* the broker's, when the handshake has finished */
+    int refused_depth;                /* 0: the broker's own; above: its CA's */
+    bool issuer_has_namesake; /* we trust another CA of the same name as the one that signed it */
+    struct certificate_facts theirs;    /* the broker's, when the handshake has finished */
+    struct certificate_facts authority; /* of the CAs above it the one that runs out first */
     int alert_received;
     int alert_sent;
     bool handshake_finished;
@@ -116,6 +120,7 @@ struct attempt {
     char version[16];
     char cipher[64];
     int connack;                 /* its return code, -1: none came */
+    uint64_t greeted_ms;         /* how long CONNECT had been out when the connection ended */
     unsigned unacknowledged;     /* publishes without an answer */
     char topic[FACTS_LIST_SIZE]; /* of the oldest of them */
     unsigned short_lives;        /* connections in a row that ended soon after they were accepted */

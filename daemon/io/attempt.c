@@ -20,13 +20,16 @@ void attempt_begin(struct attempt *attempt, const struct publisher_settings *set
     const struct tls_settings *tls = &settings->tls;
 
     attempt_reset(attempt);
-    (void)snprintf(attempt->broker, sizeof(attempt->broker), "%s:%u", broker->host, broker->port);
+    (void)snprintf(attempt->broker, sizeof(attempt->broker),
+                   strchr(broker->host, ':') ? "[%s]:%u" : "%s:%u", broker->host, broker->port);
     (void)snprintf(attempt->name, sizeof(attempt->name), "%s", broker->name);
     attempt->address[0] = '\0';
     attempt->versions = describe_versions(tls);
     attempt->ciphers = tls->ciphers;
     attempt->ciphersuites = tls->ciphersuites;
     attempt->gateway = gateway;
+    attempt->username = settings->username;
+    attempt->ca = tls->ca;
     attempt->now = (int64_t)time(NULL);
     attempt->clock_synchronised = clock_look().synchronised;
 }

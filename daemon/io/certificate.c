@@ -99,6 +99,18 @@ int certificate_common_name(X509 *certificate, char *name, size_t size) {
     return strlen(name) == (size_t)length ? 0 : -ENOENT;
 }
 
+void certificate_fingerprint(const X509 *certificate,
+                             char text[static CERTIFICATE_FINGERPRINT_SIZE]) {
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned int length = 0;
+
+    text[0] = '\0';
+    if (certificate && X509_digest(certificate, EVP_sha256(), digest, &length) != 1)
+        length = 0;
+    for (unsigned int i = 0; i < length; i++)
+        (void)snprintf(text + (size_t)2 * i, 3, "%02x", digest[i]);
+}
+
 int certificate_read(const char *path, X509 **ret) {
     FILE *file = fopen(path, "re");
     X509 *certificate;

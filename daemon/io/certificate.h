@@ -11,10 +11,16 @@
 #include "cleanup.h"
 #include "core/diagnosis.h"
 
+enum { CERTIFICATE_FINGERPRINT_SIZE = 65 };
+
 void certificate_describe(X509 *certificate, struct certificate_facts *ret);
 
 /* The subject's common name. Returns 0; -ENOENT without one; -ENAMETOOLONG. */
 int certificate_common_name(X509 *certificate, char *name, size_t size);
+
+/* SHA-256 of the whole in lower-case hex; "" for NULL. */
+void certificate_fingerprint(const X509 *certificate,
+                             char text[static CERTIFICATE_FINGERPRINT_SIZE]);
 
 static inline X509 *certificate_free(X509 *certificate) {
     X509_free(certificate);

@@ -24,6 +24,7 @@ struct link {
     uint64_t keepalive_check_us;
     bool is_connected; /* TCP */
     bool is_secured;
+    uint64_t secured_us;
     bool is_accepted;
     int connack;
     bool has_connack;
@@ -45,6 +46,12 @@ static void note_error(struct link *link, int error) {
 
 /* The last thing a handler does: the link may be gone afterwards. */
 static int lose(struct link *link) {
+    struct attempt *attempt = link->attempt;
+
+    if (attempt->phase == ATTEMPT_TLS && attempt->handshake_finished)
+        attempt->phase = ATTEMPT_CONNACK; /* both came with one read */
+    if (link->is_secured)
+        attempt->greeted_ms = (loop_now_us() - link->secured_us) / 1000;
     link->calls.on_event(LINK_LOST, link->calls.userdata);
     return 0;
 }
@@ -145,6 +152,7 @@ static int report_progress(struct link *link) {
         if (link->attempt->pin_broken)
             return lose(link);
         link->is_secured = true;
+        link->secured_us = loop_now_us();
         link->attempt->phase = ATTEMPT_CONNACK;
         calls.on_event(LINK_SECURED, calls.userdata);
     }

@@ -11,7 +11,7 @@
 
 #include "core/catalogue.h"
 
-enum { ENTRY_FIELDS = 24, FIELD_SIZE = 1024 };
+enum { ENTRY_FIELDS = 24, FIELD_SIZE = 2048 };
 
 static bool to_journal;
 static int least_urgent = LOG_INFO;
@@ -66,6 +66,7 @@ static const char *message_id_of(const struct log_field *field) {
 static void send_to_journal(int priority, int error, const char *message,
                             const struct log_field *fields) {
     struct entry entry = { .count = 0 };
+    const char *id = NULL;
     char number[24];
 
     add(&entry, "", "MESSAGE", message);
@@ -75,9 +76,11 @@ static void send_to_journal(int priority, int error, const char *message,
         add(&entry, "", "ERRNO", log_number(-error, number));
     for (const struct log_field *field = fields; field->key; field++) {
         add(&entry, "SENSORGW_", field->key, field->value);
-        if (message_id_of(field))
-            add(&entry, "", "MESSAGE_ID", message_id_of(field));
+        if (!id)
+            id = message_id_of(field);
     }
+    if (id)
+        add(&entry, "", "MESSAGE_ID", id);
     (void)sd_journal_sendv(entry.vectors, entry.count);
 }
 

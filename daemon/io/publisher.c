@@ -11,6 +11,7 @@
 #include "core/catalogue.h"
 #include "core/topic.h"
 #include "io/attempt.h"
+#include "io/credentials.h"
 #include "io/link.h"
 #include "io/log.h"
 #include "io/loop.h"
@@ -38,9 +39,8 @@ struct in_flight {
 
 /* What is kept of a broker between attempts. */
 struct memory {
-    struct tls *tls;  /* until its files change */
-    enum cause cause; /* said last: a second broker's failures are not news of the first */
-    uint64_t repeats; /* of it, not said */
+    enum cause cause;  /* said last: a second broker's failures are not news of the first */
+    uint64_t failures; /* in a row; only the first of a cause was said */
 };
 
 struct publisher {
@@ -62,12 +62,14 @@ struct publisher {
     unsigned address; /* cursor of the broker's */
     struct resolver *resolver;
     struct memory *memories; /* one a broker */
+    struct credentials *credentials;
     struct link *link;
     struct attempt attempt;
     struct diagnosis diagnosis;
     uint64_t next_attempt_us;
     uint64_t accepted_us;
     bool has_acknowledged; /* this connection */
+    bool is_renewing;      /* it ends when all is acknowledged: there are new certificate files */
     unsigned short_lives;
 
     /* what is out */
@@ -172,10 +174,12 @@ static void log_recovery(struct publisher *publisher) {
     /* As loud as the failure that it ends: whoever saw the one must not miss the other. */
     int priority = publisher->diagnosis.cause == CAUSE_NONE ? LOG_INFO : LOG_WARNING;
 
-    (void)log_emit(priority, 0, "connected",
-                   LOG_FIELDS({ "EVENT", EVENT_CONNECTED }, { "BROKER", attempt->broker },
-                              { "ADDRESS", attempt->address }, { "TLS", attempt->version },
-                              { "CIPHER", attempt->cipher }, { "GATEWAY", publisher->gateway }));
+    (void)log_emit(
+        priority, 0, "connected",
+        LOG_FIELDS({ "EVENT", EVENT_CONNECTED }, { "BROKER", attempt->broker },
+                   { "ADDRESS", attempt->address }, { "TLS", attempt->version },
+                   { "CIPHER", attempt->cipher }, { "GATEWAY", publisher->gateway },
+                   { "FAILURES", LOG_NUMBER((long long)memory_of(publisher)->failures) }));
 }
 
 /* ---- one attempt ---- */
@@ -190,6 +194,7 @@ static void drop_link(struct publisher *publisher) {
     publisher->resolver = resolver_free(publisher->resolver);
     publisher->link = link_free(publisher->link);
     publisher->in_flight_count = 0;
+    publisher->is_renewing = false;
     publisher->sent = 0; /* the next connection begins with the oldest that is not acknowledged */
     publisher->state_message = NO_MESSAGE;
     spool_set_link(publisher->spool, false);
@@ -224,8 +229,8 @@ static void note_unanswered(struct publisher *publisher) {
         attempt->unacknowledged++;
         (void)snprintf(attempt->topic, sizeof(attempt->topic), "%s", publisher->state_topic);
     } else {
-        (void)snprintf(attempt->topic, sizeof(attempt->topic), "sensors/%s/...",
-                       publisher->gateway);
+        (void)topic_render(publisher->settings->topic, publisher->gateway, "+", attempt->topic,
+                           sizeof(attempt->topic));
     }
 }
 
@@ -268,12 +273,9 @@ static void lose(struct publisher *publisher, bool broker_is_done) {
     event = event_of_loss(publisher, broker_is_done);
     drop_link(publisher);
     step(publisher, event);
-    if (diagnosis.cause == memory->cause)
-        memory->repeats++;
-    else if (publisher->state != UPLINK_STOPPED)
+    if (diagnosis.cause != memory->cause && publisher->state != UPLINK_STOPPED)
         log_loss(&diagnosis, broker, wait_us(publisher));
-    if (diagnosis.cause != memory->cause)
-        memory->repeats = 0;
+    memory->failures++;
     memory->cause = diagnosis.cause;
     publisher->calls.on_change(publisher->calls.userdata);
 }
@@ -308,36 +310,6 @@ static void resolve(struct publisher *publisher) {
 
 /* ---- connecting ---- */
 
-/* Renewed files are taken at the next attempt; the old ones stay in use while the new are unsound.
- */
-static int prepare_tls(struct publisher *publisher, struct tls **ret) {
-    struct tls **kept = &memory_of(publisher)->tls;
-    struct tls *fresh = NULL;
-    int r;
-
-    if (*kept && !tls_is_stale(*kept)) {
-        *ret = *kept;
-        return 0;
-    }
-    r = tls_new(&publisher->settings->tls, broker_of(publisher)->name, &publisher->attempt, &fresh);
-    if (r < 0 && !*kept)
-        return r;
-    if (r < 0) {
-        struct diagnosis diagnosis;
-
-        diagnose(&publisher->attempt, &diagnosis);
-        log_warning(0, "new certificate files are unsound, keeping the old",
-                    { "CAUSE", cause_name(diagnosis.cause) }, { "REASON", diagnosis.sentence });
-        publisher->attempt.local = CAUSE_NONE;
-        publisher->attempt.detail[0] = '\0';
-    } else {
-        (void)tls_free(*kept);
-        *kept = fresh;
-    }
-    *ret = *kept;
-    return 0;
-}
-
 static void on_link_event(enum link_event event, void *userdata);
 static void on_acknowledged(int message, void *userdata);
 static void on_idle(void *userdata);
@@ -356,7 +328,8 @@ static int try_to_connect(struct publisher *publisher) {
         .will = offline,
     };
     struct tls *tls;
-    int r = prepare_tls(publisher, &tls);
+    int r = credentials_take(publisher->credentials, publisher->broker, broker_of(publisher)->name,
+                             &publisher->attempt, &tls);
 
     if (r == 0)
         r = attempt_read_password(&publisher->attempt, settings->password_file, password,
@@ -411,7 +384,8 @@ static void go_online(struct publisher *publisher) {
     publisher->attempt.phase = ATTEMPT_ONLINE;
     log_recovery(publisher);
     publisher->diagnosis = (struct diagnosis){ .cause = CAUSE_NONE };
-    *memory_of(publisher) = (struct memory){ .tls = memory_of(publisher)->tls };
+    *memory_of(publisher) = (struct memory){ .cause = CAUSE_NONE };
+    credentials_note_session(publisher->credentials, publisher->broker, &publisher->attempt);
     spool_set_link(publisher->spool, true);
     publisher->calls.on_change(publisher->calls.userdata);
 }
@@ -484,9 +458,42 @@ static void pump(struct publisher *publisher) {
 
 static void finish_farewell(struct publisher *publisher);
 
+/* ---- a connection that stands, and new certificate files ---- */
+
+/* Nothing new is sent, so nothing is sent twice; the timer ends it, patient or not. */
+static void begin_renewal(struct publisher *publisher) {
+    publisher->is_renewing = true;
+    loop_arm(publisher->timer, loop_now_us() + farewell_us);
+}
+
+static void wait_for_renewal(struct publisher *publisher) {
+    if (publisher->in_flight_count == 0 && publisher->state_message == NO_MESSAGE)
+        loop_arm(publisher->timer, loop_now_us()); /* not here: the link is in use */
+}
+
+/* Not a loss: nothing is said of it, and no time is waited for. */
+static void renew(struct publisher *publisher) {
+    link_disconnect(publisher->link);
+    drop_link(publisher);
+    step(publisher, UPLINK_LOST_ROUND);
+    step(publisher, UPLINK_RETRY);
+    publisher->calls.on_change(publisher->calls.userdata);
+}
+
+static void on_renewed(void *userdata) {
+    struct publisher *publisher = userdata;
+
+    if (publisher->state == UPLINK_ONLINE && !publisher->is_renewing)
+        begin_renewal(publisher);
+}
+
 static void on_idle(void *userdata) {
     struct publisher *publisher = userdata;
 
+    if (publisher->is_renewing && publisher->state == UPLINK_ONLINE) {
+        wait_for_renewal(publisher);
+        return;
+    }
     if (publisher->state == UPLINK_ONLINE || publisher->state == UPLINK_CLOSING)
         pump(publisher);
     if (publisher->state == UPLINK_ONLINE && publisher->state_is_stale &&
@@ -667,6 +674,10 @@ static int on_timer(sd_event_source *source, uint64_t due_us, void *userdata) {
         step(publisher, UPLINK_CLOSED);
         break;
     case UPLINK_ONLINE:
+        if (publisher->is_renewing) {
+            renew(publisher);
+            break;
+        }
         if (publisher->in_flight_count == 0 && publisher->state_message == NO_MESSAGE)
             break; /* all is acknowledged: the next publish arms it again */
         if (loop_now_us() < publisher->progress_us + publisher->settings->puback_us) {
@@ -696,6 +707,8 @@ static int on_timer(sd_event_source *source, uint64_t due_us, void *userdata) {
 int publisher_new(sd_event *loop, const struct publisher_settings *settings, struct spool *spool,
                   const struct publisher_calls *calls, struct publisher **ret) {
     CLEANUP(publisher_freep) struct publisher *publisher = calloc(1, sizeof(*publisher));
+    struct credentials_settings files = { &settings->tls, settings->broker_count };
+    struct credentials_calls renewed = { on_renewed, publisher };
     int r;
 
     if (!publisher)
@@ -711,6 +724,9 @@ int publisher_new(sd_event *loop, const struct publisher_settings *settings, str
     publisher->memories = calloc(settings->broker_count, sizeof(*publisher->memories));
     if (!publisher->memories)
         return -ENOMEM;
+    r = credentials_new(loop, &files, &renewed, &publisher->credentials);
+    if (r < 0)
+        return r;
     r = loop_add_timer(loop, on_timer, publisher, &publisher->timer);
     if (r < 0)
         return r;
@@ -728,9 +744,8 @@ struct publisher *publisher_free(struct publisher *publisher) {
         return NULL;
     (void)resolver_free(publisher->resolver);
     (void)link_free(publisher->link);
-    for (size_t i = 0; publisher->memories && i < publisher->settings->broker_count; i++)
-        (void)tls_free(publisher->memories[i].tls);
     free(publisher->memories);
+    (void)credentials_free(publisher->credentials);
     (void)sd_event_source_disable_unref(publisher->timer);
     free(publisher);
     return NULL;
@@ -742,6 +757,9 @@ void publisher_start(struct publisher *publisher) {
 
 void publisher_retry(struct publisher *publisher) {
     publisher->state_refused_until_us = 0;
+    if (publisher->state == UPLINK_ONLINE &&
+        credentials_renew(publisher->credentials, publisher->broker))
+        on_renewed(publisher);
     step(publisher, UPLINK_RETRY);
 }
 
@@ -766,7 +784,6 @@ const char *publisher_gateway(const struct publisher *publisher) {
 
 void publisher_describe(const struct publisher *publisher, struct link_status *ret) {
     const struct attempt *attempt = &publisher->attempt;
-    const struct tls *tls = publisher->memories[publisher->broker].tls;
 
     *ret = (struct link_status){
         .state = publisher->state,
@@ -780,6 +797,6 @@ void publisher_describe(const struct publisher *publisher, struct link_status *r
         (void)snprintf(ret->tls, sizeof(ret->tls), "%s", attempt->version);
         (void)snprintf(ret->cipher, sizeof(ret->cipher), "%s", attempt->cipher);
     }
-    if (tls)
-        ret->has_certificate = tls_days_left(tls, &ret->certificate_days_left);
+    ret->has_certificate = credentials_days_left(publisher->credentials, publisher->broker,
+                                                 &ret->certificate_days_left);
 }

@@ -70,7 +70,8 @@ DEFINE_CLEANUP(struct publisher, publisher_free);
 
 void publisher_start(struct publisher *publisher);
 
-/* Ends a back-off now, and gives a refused state topic another chance. */
+/* Ends a back-off now, gives a refused state topic another chance, and lets a connection that
+ * stands be made anew where certificate files were renewed. */
 void publisher_retry(struct publisher *publisher);
 
 /*

@@ -14,19 +14,11 @@
 
 #include "io/certificate.h"
 
-enum { SECURITY_LEVEL = 2, PASSPHRASE_SIZE = 256, FILES = 5 };
+enum { SECURITY_LEVEL = 2 };
 
 /* Whoever may be offered at all: no anonymous, unencrypted or pre-shared-key cipher, whatever is
  * asked for. */
 #define CANDIDATES "ALL:!aNULL:!eNULL:!PSK:!SRP"
-
-/* A file as it was read: replaced by another, it has another inode or time. */
-struct fingerprint {
-    const char *path;
-    dev_t device;
-    ino_t inode;
-    struct timespec modified;
-};
 
 struct tls {
     const struct tls_settings *settings; /* borrowed from the publisher */
@@ -34,7 +26,7 @@ struct tls {
     bool name_is_address;
     struct attempt *attempt; /* borrowed from the publisher */
     SSL_CTX *context;
-    struct fingerprint files[FILES];
+    struct tls_files files; /* as they were read */
 };
 
 /* ---- names of ciphers ---- */
@@ -123,6 +115,15 @@ static enum distrust distrust_of(int error) {
     }
 }
 
+/* A CA that was made anew under its old name is the one trap that its name does not show. */
+static bool has_namesake(X509_STORE_CTX *store, const X509 *certificate) {
+    STACK_OF(X509) *trusted = X509_STORE_CTX_get1_certs(store, X509_get_issuer_name(certificate));
+    bool found = sk_X509_num(trusted) > 0;
+
+    sk_X509_pop_free(trusted, X509_free);
+    return found;
+}
+
 static struct tls *tls_of(const SSL *session) {
     return SSL_CTX_get_app_data(SSL_get_SSL_CTX(session));
 }
@@ -137,8 +138,12 @@ static int on_verify(int ok, X509_STORE_CTX *store) {
     attempt->distrust = distrust_of(X509_STORE_CTX_get_error(store));
     (void)snprintf(attempt->detail, sizeof(attempt->detail), "%s",
                    X509_verify_cert_error_string(X509_STORE_CTX_get_error(store)));
-    if (certificate)
+    attempt->refused_depth = X509_STORE_CTX_get_error_depth(store);
+    if (certificate) {
         certificate_describe(certificate, &attempt->refused);
+        attempt->issuer_has_namesake =
+            attempt->distrust == DISTRUST_UNKNOWN_CA && has_namesake(store, certificate);
+    }
     return 0;
 }
 
@@ -149,6 +154,20 @@ static bool is_listed(const char *list, const char *name) {
         if (strncmp(at, name, length) == 0 && (at[length] == ':' || at[length] == '\0'))
             return true;
     return false;
+}
+
+/* Of those above the broker's own the one that runs out first: with it ends the trust in the rest.
+ */
+static void note_authority(const SSL *session, struct certificate_facts *ret) {
+    STACK_OF(X509) *chain = SSL_get0_verified_chain(session);
+
+    for (int i = 1; i < sk_X509_num(chain); i++) {
+        struct certificate_facts facts;
+
+        certificate_describe(sk_X509_value(chain, i), &facts);
+        if (!ret->is_present || facts.not_after < ret->not_after)
+            *ret = facts;
+    }
 }
 
 /* A pin is a pin: what was negotiated is compared with what was configured. */
@@ -163,6 +182,7 @@ static void note_handshake(struct tls *tls, const SSL *session) {
     attempt->handshake_finished = true;
     if (theirs)
         certificate_describe(theirs, &attempt->theirs);
+    note_authority(session, &attempt->authority);
     (void)snprintf(attempt->version, sizeof(attempt->version), "%s", SSL_get_version(session));
     (void)snprintf(attempt->cipher, sizeof(attempt->cipher), "%s", cipher);
     attempt->pin_broken = version < settings->min_version || version > settings->max_version ||
@@ -194,6 +214,43 @@ static void on_progress(const SSL *session, int where, int value) {
 }
 
 /* ---- files ---- */
+
+void tls_files_look(const struct tls_settings *settings, struct tls_files *ret) {
+    const char *paths[TLS_FILES] = { settings->ca, settings->certificate, settings->key,
+                                     settings->passphrase_file, settings->crl };
+
+    *ret = (struct tls_files){ 0 };
+    for (size_t i = 0; i < TLS_FILES; i++) {
+        struct tls_file *file = &ret->file[i];
+        struct stat status;
+
+        if (!paths[i] || stat(paths[i], &status) < 0)
+            continue;
+        file->device = status.st_dev;
+        file->inode = status.st_ino;
+        file->size = status.st_size;
+        file->mode = status.st_mode;
+        file->modified = status.st_mtim;
+        file->changed = status.st_ctim;
+    }
+}
+
+static bool times_agree(const struct timespec *a, const struct timespec *b) {
+    return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+bool tls_files_agree(const struct tls_files *a, const struct tls_files *b) {
+    for (size_t i = 0; i < TLS_FILES; i++) {
+        const struct tls_file *one = &a->file[i];
+        const struct tls_file *other = &b->file[i];
+
+        if (one->device != other->device || one->inode != other->inode ||
+            one->size != other->size || one->mode != other->mode ||
+            !times_agree(&one->modified, &other->modified))
+            return false;
+    }
+    return true;
+}
 
 static int refuse(struct tls *tls, enum cause cause, const char *path, const char *detail) {
     struct attempt *attempt = tls->attempt;
@@ -228,32 +285,22 @@ static int on_passphrase(char *text, int size, int writing, void *userdata) {
     return length;
 }
 
-/* Looked at before OpenSSL reads it: a replaced file is then at worst read twice. */
-static int look_at(struct tls *tls, int which, const char *path) {
-    struct stat status;
-
-    if (!path)
+static int check_access(struct tls *tls, const char *path) {
+    if (!path || access(path, R_OK) == 0)
         return 0;
-    if (stat(path, &status) < 0)
-        return refuse(tls, CAUSE_UNREADABLE_FILE, path, strerror(errno));
-    tls->files[which] = (struct fingerprint){
-        .path = path,
-        .device = status.st_dev,
-        .inode = status.st_ino,
-        .modified = status.st_mtim,
-    };
-    if (access(path, R_OK) < 0)
-        return refuse(tls, CAUSE_UNREADABLE_FILE, path, strerror(errno));
-    return 0;
+    tls->attempt->error = errno;
+    return refuse(tls, CAUSE_UNREADABLE_FILE, path, strerror(errno));
 }
 
 /* The owner is not looked at: in a user namespace every file of root's shows another. */
 static int check_mode(struct tls *tls, const char *path) {
     struct stat status;
+    char mode[16];
 
     if (!path || stat(path, &status) < 0 || (status.st_mode & 0027) == 0)
         return 0;
-    return refuse(tls, CAUSE_KEY_PERMISSIONS, path, "");
+    (void)snprintf(mode, sizeof(mode), "mode %04o", status.st_mode & 07777);
+    return refuse(tls, CAUSE_KEY_PERMISSIONS, path, mode);
 }
 
 static int load_trust(struct tls *tls) {
@@ -270,6 +317,15 @@ static int load_trust(struct tls *tls) {
         return refuse(tls, CAUSE_UNREADABLE_FILE, settings->crl, openssl_reason());
     (void)X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK);
     return 0;
+}
+
+static int refuse_certificate(struct tls *tls) {
+    int reason = ERR_GET_REASON(ERR_peek_last_error());
+    bool is_weak = reason == SSL_R_EE_KEY_TOO_SMALL || reason == SSL_R_CA_KEY_TOO_SMALL ||
+                   reason == SSL_R_CA_MD_TOO_WEAK;
+
+    return refuse(tls, is_weak ? CAUSE_WEAK_KEY : CAUSE_UNREADABLE_FILE, tls->settings->certificate,
+                  openssl_reason());
 }
 
 /* The last error says only that something failed below; the cause stands before it. */
@@ -294,6 +350,11 @@ static int refuse_key(struct tls *tls) {
 
     for (unsigned long error; cause == CAUSE_NONE && (error = ERR_get_error()) != 0;)
         cause = cause_of_key_error(error);
+    if (cause == CAUSE_BAD_PASSPHRASE)
+        return refuse(tls, cause, tls->settings->key,
+                      tls->settings->passphrase_file
+                          ? "the passphrase in tls.passphrase_file is wrong"
+                          : "tls.passphrase_file is not set");
     if (cause != CAUSE_NONE)
         return refuse(tls, cause, tls->settings->key, "");
     return refuse(tls, CAUSE_UNREADABLE_FILE, tls->settings->key, "not a private key in PEM form");
@@ -306,7 +367,7 @@ static int load_identity(struct tls *tls) {
     if (!settings->certificate)
         return 0;
     if (SSL_CTX_use_certificate_chain_file(context, settings->certificate) != 1)
-        return refuse(tls, CAUSE_UNREADABLE_FILE, settings->certificate, openssl_reason());
+        return refuse_certificate(tls);
     certificate_describe(SSL_CTX_get0_certificate(context), &tls->attempt->own);
     SSL_CTX_set_default_passwd_cb(context, on_passphrase);
     SSL_CTX_set_default_passwd_cb_userdata(context, tls);
@@ -317,19 +378,17 @@ static int load_identity(struct tls *tls) {
     return 0;
 }
 
-static int look_at_all(struct tls *tls) {
+static int check_files(struct tls *tls) {
     const struct tls_settings *settings = tls->settings;
-    const char *paths[FILES] = { settings->ca, settings->certificate, settings->key,
-                                 settings->passphrase_file, settings->crl };
-    int r;
+    const char *const paths[] = { settings->ca, settings->certificate, settings->key,
+                                  settings->passphrase_file, settings->crl };
+    int r = 0;
 
-    for (int i = 0; i < FILES; i++) {
-        r = look_at(tls, i, paths[i]);
-        if (r < 0)
-            return r;
-    }
-    r = check_mode(tls, settings->key);
-    return r < 0 ? r : check_mode(tls, settings->passphrase_file);
+    for (size_t i = 0; i < sizeof(paths) / sizeof(*paths) && r == 0; i++)
+        r = check_access(tls, paths[i]);
+    if (r == 0)
+        r = check_mode(tls, settings->key);
+    return r == 0 ? check_mode(tls, settings->passphrase_file) : r;
 }
 
 /* ---- the context ---- */
@@ -404,7 +463,7 @@ static int build(struct tls *tls) {
     if (r == 0)
         r = expect_name(tls);
     if (r == 0)
-        r = look_at_all(tls);
+        r = check_files(tls);
     if (r == 0)
         r = load_trust(tls);
     if (r == 0)
@@ -422,6 +481,8 @@ int tls_new(const struct tls_settings *settings, const char *name, struct attemp
     tls->settings = settings;
     tls->attempt = attempt;
     (void)snprintf(tls->name, sizeof(tls->name), "%s", name);
+    /* Before they are read: a file that is replaced meanwhile is at worst read twice. */
+    tls_files_look(settings, &tls->files);
     ERR_clear_error();
     r = build(tls);
     ERR_clear_error();
@@ -444,28 +505,37 @@ SSL_CTX *tls_context(struct tls *tls) {
     return tls->context;
 }
 
-bool tls_is_stale(const struct tls *tls) {
-    for (int i = 0; i < FILES; i++) {
-        const struct fingerprint *file = &tls->files[i];
-        struct stat status;
+void tls_record_in(struct tls *tls, struct attempt *attempt) {
+    X509 *own = SSL_CTX_get0_certificate(tls->context);
 
-        if (!file->path)
-            continue;
-        if (stat(file->path, &status) < 0 || status.st_dev != file->device ||
-            status.st_ino != file->inode || status.st_mtim.tv_sec != file->modified.tv_sec ||
-            status.st_mtim.tv_nsec != file->modified.tv_nsec)
-            return true;
-    }
-    return false;
+    tls->attempt = attempt;
+    attempt->own = (struct certificate_facts){ 0 };
+    if (own)
+        certificate_describe(own, &attempt->own);
 }
 
-bool tls_days_left(const struct tls *tls, int *ret) {
-    X509 *certificate = SSL_CTX_get0_certificate(tls->context);
-    int days;
-    int seconds;
+bool tls_is_stale(const struct tls *tls) {
+    struct tls_files now;
 
-    if (!certificate || ASN1_TIME_diff(&days, &seconds, NULL, X509_get0_notAfter(certificate)) != 1)
-        return false;
-    *ret = days;
-    return true;
+    tls_files_look(tls->settings, &now);
+    return !tls_files_agree(&tls->files, &now);
+}
+
+void tls_fingerprint_own(const struct tls *tls, char text[static CERTIFICATE_FINGERPRINT_SIZE]) {
+    certificate_fingerprint(SSL_CTX_get0_certificate(tls->context), text);
+}
+
+void tls_fingerprint_ca(const struct tls *tls, char *text, size_t size) {
+    STACK_OF(X509) *trusted = X509_STORE_get1_all_certs(SSL_CTX_get_cert_store(tls->context));
+
+    text[0] = '\0';
+    for (int i = 0; i < sk_X509_num(trusted); i++) {
+        char one[CERTIFICATE_FINGERPRINT_SIZE];
+        size_t used = strlen(text);
+
+        certificate_fingerprint(sk_X509_value(trusted, i), one);
+        if (used + sizeof(one) < size)
+            (void)snprintf(text + used, size - used, "%s%s", used > 0 ? " " : "", one);
+    }
+    sk_X509_pop_free(trusted, X509_free);
 }

@@ -14,8 +14,12 @@
 
 #include <openssl/ssl.h>
 
+#include <sys/types.h>
+#include <time.h>
+
 #include "cleanup.h"
 #include "core/diagnosis.h"
+#include "io/certificate.h"
 
 struct tls_settings {
     const char *ca;              /* PEM, several allowed; NULL: the system's store */
@@ -46,6 +50,23 @@ const char *tls_cipher_name(const char *name, int version);
  * file's error. */
 int tls_read_common_name(const char *path, char *name, size_t size);
 
+/* What stat says of them: a file that was replaced has another inode, size or time. */
+enum { TLS_FILES = 5 };
+
+struct tls_files {
+    struct tls_file {
+        dev_t device; /* all zero: not there, or not configured */
+        ino_t inode;
+        off_t size;
+        mode_t mode;
+        struct timespec modified;
+        struct timespec changed; /* of the inode: nobody can set it back */
+    } file[TLS_FILES];
+};
+
+void tls_files_look(const struct tls_settings *settings, struct tls_files *ret);
+bool tls_files_agree(const struct tls_files *a, const struct tls_files *b);
+
 struct tls;
 
 /*
@@ -63,8 +84,12 @@ DEFINE_CLEANUP(struct tls, tls_free);
 
 SSL_CTX *tls_context(struct tls *tls); /* borrowed */
 
+/* From now on it records in another attempt; its own certificate's facts at once. */
+void tls_record_in(struct tls *tls, struct attempt *attempt);
+
 /* Have any of its files changed since it was built? */
 bool tls_is_stale(const struct tls *tls);
 
-/* Days until our certificate runs out, negative when it has. false without a certificate. */
-bool tls_days_left(const struct tls *tls, int *ret);
+/* SHA-256: of our certificate, "" without one; of all that tls.ca holds, blanks between. */
+void tls_fingerprint_own(const struct tls *tls, char text[static CERTIFICATE_FINGERPRINT_SIZE]);
+void tls_fingerprint_ca(const struct tls *tls, char *text, size_t size);
