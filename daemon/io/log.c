@@ -84,27 +84,46 @@ static void send_to_journal(int priority, int error, const char *message,
     (void)sd_journal_sendv(entry.vectors, entry.count);
 }
 
-static bool needs_quotes(const char *value) {
-    return value[0] == '\0' || strpbrk(value, " \t\n\"=") != NULL;
+/* One entry is one line, whatever is in it. */
+static void print_text(FILE *out, const char *text, const char *escaped) {
+    for (const char *at = text; *at; at++) {
+        if ((unsigned char)*at < ' ' || *at == '\x7f')
+            (void)fprintf(out, "\\x%02x", (unsigned char)*at);
+        else if (strchr(escaped, *at))
+            (void)fprintf(out, "\\%c", *at);
+        else
+            (void)fputc(*at, out);
+    }
+}
+
+static void print_field(FILE *out, const char *key, const char *value) {
+    bool needs_quotes = value[0] == '\0' || strpbrk(value, " \t\n\"=\\") != NULL;
+
+    (void)fprintf(out, needs_quotes ? " %s=\"" : " %s=", key);
+    print_text(out, value, needs_quotes ? "\"\\" : "");
+    if (needs_quotes)
+        (void)fputc('"', out);
 }
 
 static void print(int priority, int error, const char *message, const struct log_field *fields) {
-    char line[4096];
-    FILE *out = fmemopen(line, sizeof(line), "w");
+    char *line = NULL;
+    size_t size;
+    FILE *out = open_memstream(&line, &size);
 
     if (!out)
         return;
     if (!isatty(STDERR_FILENO))
         (void)fprintf(out, "<%d>", priority);
-    (void)fputs(message, out);
+    print_text(out, message, "");
     for (const struct log_field *field = fields; field->key; field++)
-        (void)fprintf(out, needs_quotes(field->value) ? " %s=\"%s\"" : " %s=%s", field->key,
-                      field->value);
+        print_field(out, field->key, field->value);
     if (error < 0)
-        (void)fprintf(out, " ERROR=\"%s\"", strerror(-error));
+        print_field(out, "ERROR", strerror(-error));
     (void)fputc('\n', out);
     (void)fclose(out);
-    (void)fputs(line, stderr);
+    if (line)
+        (void)fputs(line, stderr);
+    free(line);
 }
 
 int log_emit(int priority, int error, const char *message, const struct log_field *fields) {

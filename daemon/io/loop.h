@@ -15,7 +15,7 @@
 #include "cleanup.h"
 
 struct loop_signals {
-    void (*terminate)(void *userdata); /* SIGTERM, SIGINT: ends in loop_exit, soon */
+    void (*terminate)(void *userdata); /* SIGTERM, SIGINT, after STOPPING=1: ends in loop_exit */
     void (*reload)(void *userdata);    /* SIGHUP */
     void *userdata;
 };
@@ -23,7 +23,7 @@ struct loop_signals {
 /* signals is borrowed, and its handlers are not called before loop_run. */
 int loop_new(const struct loop_signals *signals, sd_event **ret);
 
-/* Says READY=1, turns until loop_exit, says STOPPING=1. Returns what loop_exit was given. */
+/* Says READY=1 and turns until loop_exit. Returns what that was given, or a handler's error. */
 int loop_run(sd_event *loop);
 void loop_exit(sd_event *loop, int result);
 
