@@ -15,10 +15,15 @@ gateway=demo-pi
 usage() {
     cat <<'TEXT'
 usage: ./demo.sh [--device /dev/ttyACM0] [--seconds N]
+       ./demo.sh --fault NAME
+       ./demo.sh --wire
 
   --device PATH  a real board with the firmware of this project instead of the emulated one
   --seconds N    end after N seconds; the exit status is 0 only if readings arrived, in order,
                  without a gap and, from the emulated board, with the sensor's values
+  --fault NAME   bad-certificate, protocol-version or insufficient-security: breaks TLS on the
+                 broker, shows what sensorgw says of it, mends it, and counts the readings
+  --wire         the same reading as an eavesdropper sees it, plain and encrypted
   --help         this text
 
 Ctrl-C ends it. Nothing stays behind but build/demo and the packages it installed.
@@ -33,12 +38,22 @@ usage_error() {
 
 device=
 seconds=
+show=() # a program of demo/ with its arguments, instead of the plain chain
+groups=(build broker)
 while [ $# -gt 0 ]; do
     case $1 in
-        --device | --seconds)
+        --device | --seconds | --fault)
             [ $# -gt 1 ] || usage_error "$1 needs a value"
-            if [ "$1" = --device ]; then device=$2; else seconds=$2; fi
+            case $1 in
+                --device) device=$2 ;;
+                --seconds) seconds=$2 ;;
+                --fault) show=(fault.py "$2") ;;
+            esac
             shift
+            ;;
+        --wire)
+            show=(wire.py)
+            groups+=(wire)
             ;;
         -h | --help)
             usage
@@ -48,6 +63,13 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
+case ${show[*]} in
+    '' | wire.py | "fault.py bad-certificate" | "fault.py protocol-version" | \
+        "fault.py insufficient-security") ;;
+    *) usage_error "there is no fault '${show[1]}'" ;;
+esac
+[ ${#show[@]} -eq 0 ] || [ -z "$device$seconds" ] ||
+    usage_error "--fault and --wire end by themselves, and use the emulated board"
 [[ -z $seconds || $seconds =~ ^[1-9][0-9]{0,5}$ ]] || usage_error "--seconds takes a whole number"
 
 # --- what a person sees
@@ -198,10 +220,16 @@ fi
 
 picture
 
-groups=(build broker)
 [ -n "$device" ] || groups+=(board)
 step packages "tests/packages.txt: ${groups[*]}"
 "$root/tests/install-packages" "${groups[@]}"
+
+if [ ${#show[@]} -gt 0 ]; then
+    step build "build/demo"
+    mkdir -p "$root/build"
+    build_all >"$root/build/demo.log" 2>&1 || fail "the build failed" "$root/build/demo.log"
+    SENSORGW_BUILD=$build exec /usr/bin/python3 "$root/demo/${show[0]}" "${show[@]:1}"
+fi
 
 work=$(mktemp -d -t sensorgw-demo.XXXXXX)
 mkdir "$work/run"
