@@ -36,7 +36,7 @@ static const struct {
 };
 
 void alert_describe(int alert, char *text, size_t size) {
-    const char *name = "alert";
+    const char *name = "unnamed";
 
     for (size_t i = 0; i < sizeof(alert_names) / sizeof(*alert_names); i++)
         if (alert_names[i].alert == alert)

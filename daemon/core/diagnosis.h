@@ -19,7 +19,7 @@
 enum {
     FACTS_NAME_SIZE = 128,
     FACTS_LIST_SIZE = 256,
-    DIAGNOSIS_SENTENCE_SIZE = 768,
+    DIAGNOSIS_SENTENCE_SIZE = 1280, /* both are enough for the longest facts */
     DIAGNOSIS_CURE_SIZE = 768,
 };
 

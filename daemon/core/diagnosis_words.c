@@ -8,6 +8,8 @@
 
 #include "core/payload.h"
 
+enum { LIST_LENGTH = 256 }; /* of ciphers that are told */
+
 struct words {
     char *at;
     size_t size;
@@ -144,16 +146,28 @@ static bool allows(const struct attempt *attempt, const char *version) {
     return !attempt->versions || strstr(attempt->versions, version);
 }
 
+/* A configured list has no bound: of a long one the first names are told. */
+static void say_list(struct words *words, const char *list) {
+    size_t length = strlen(list);
+
+    if (length > LIST_LENGTH)
+        for (length = LIST_LENGTH; length > 0 && list[length] != ':';)
+            length--;
+    say(words, "%.*s%s", (int)length, list, list[length] ? " and more" : "");
+}
+
 static void say_offer(struct words *words, const struct attempt *attempt) {
-    if (allows(attempt, "1.2"))
-        say(words, " for TLS 1.2 %s",
-            attempt->ciphers ? attempt->ciphers
-                             : "the default (ECDHE with AES-GCM or ChaCha20-Poly1305)");
+    if (allows(attempt, "1.2")) {
+        say(words, " for TLS 1.2 ");
+        say_list(words, attempt->ciphers ? attempt->ciphers
+                                         : "the default (ECDHE with AES-GCM or ChaCha20-Poly1305)");
+    }
     if (allows(attempt, "1.2") && allows(attempt, "1.3"))
         say(words, ",");
-    if (allows(attempt, "1.3"))
-        say(words, " for TLS 1.3 %s",
-            attempt->ciphersuites ? attempt->ciphersuites : "OpenSSL's default");
+    if (allows(attempt, "1.3")) {
+        say(words, " for TLS 1.3 ");
+        say_list(words, attempt->ciphersuites ? attempt->ciphersuites : "OpenSSL's default");
+    }
     if (attempt->own.is_present)
         say(words, "; our own key is %s", attempt->own.key_type);
 }

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "core/cause.h"
+#include "core/diagnosis.h"
 #include "core/sensor.h"
 #include "core/uplink.h"
 
@@ -21,7 +22,7 @@ enum {
     STATUS_SENSORS = 64,      /* described at most; more are counted */
     STATUS_BROKER_SIZE = 272, /* "host:port" */
     STATUS_CIPHER_SIZE = 64,
-    STATUS_SENTENCE_SIZE = 768,
+    STATUS_SENTENCE_SIZE = DIAGNOSIS_SENTENCE_SIZE,
 };
 
 struct link_status {
