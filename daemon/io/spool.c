@@ -63,6 +63,7 @@ struct spool {
     uint32_t prefix;
     bool is_certain; /* so the file says: a start after a kill may count on from its last row */
     bool is_ending;  /* no reading comes any more */
+    bool is_braking; /* waits for the disk, and has said so */
     struct spool_boot boot;
     bool boot_is_unsaved;
     bool has_rewound; /* older readings have turned up */
@@ -579,43 +580,53 @@ static bool wants_sync(const struct spool *spool) {
 }
 
 static void start_disk_task(struct spool *spool) {
+    bool log_is_long;
+
     if (!spool->file || spool_disk_is_busy(spool->disk))
         return;
-    if (wants_sync(spool)) {
-        spool->due.sync_us = NEVER;
-        (void)spool_disk_start(spool->disk, SPOOL_DISK_SYNC, spool->written);
-    } else if (spool_file_log_size(spool->file) > checkpoint_at_bytes) {
-        (void)spool_disk_start(spool->disk, SPOOL_DISK_CHECKPOINT, 0);
-    }
+    log_is_long = spool_file_log_size(spool->file) > checkpoint_at_bytes;
+    if (!log_is_long && !wants_sync(spool))
+        return;
+    spool->due.sync_us = NEVER;
+    (void)spool_disk_start(spool->disk, log_is_long ? SPOOL_DISK_CHECKPOINT : SPOOL_DISK_SYNC,
+                           spool->written);
+}
+
+/* The log outgrew a checkpoint beside the loop: here, and nowhere else, the loop waits for the
+ * disk. */
+static void brake(struct spool *spool) {
+    int64_t size = spool_file_log_size(spool->file);
+    int r;
+
+    if (size <= checkpoint_at_bytes)
+        spool->is_braking = false;
+    if (size <= log_limit_bytes || spool_disk_is_busy(spool->disk))
+        return;
+    if (!spool->is_braking)
+        log_warning(0, "the disk is too slow for what comes in: waiting for it",
+                    { "CAUSE", cause_name(CAUSE_SPOOL_SLOW) }, { "PATH", spool->settings.path });
+    spool->is_braking = true;
+    r = spool_file_checkpoint(spool->file);
+    if (r < 0 && r != -EBUSY)
+        fail(spool, r);
 }
 
 static void on_disk_task_done(enum spool_disk_task task, uint64_t mark, int result,
                               void *userdata) {
     struct spool *spool = userdata;
 
-    if (result < 0 && result != -EBUSY)
+    if (result < 0) {
         fail(spool, result);
-    else if (task == SPOOL_DISK_SYNC)
-        spool->synced = higher(spool->synced, mark);
-    else if (spool->lock)
+        return;
+    }
+    spool->synced = higher(spool->synced, mark);
+    if (task == SPOOL_DISK_CHECKPOINT && spool->lock)
         spool_lock_note(spool->lock, spool->ring.last, false);
-    if (result == 0 && wants_sync(spool)) /* a log is as long after a checkpoint as before */
+    if (spool->file)
+        brake(spool);
+    if (wants_sync(spool)) /* a log is as long after a checkpoint as before */
         start_disk_task(spool);
     arm(spool);
-}
-
-/* The log outgrew a checkpoint beside the loop: here, and nowhere else, the loop waits for the
- * disk. */
-static void brake(struct spool *spool) {
-    int r;
-
-    if (spool_file_log_size(spool->file) <= log_limit_bytes)
-        return;
-    log_warning(0, "the disk is too slow for what comes in: waiting for it",
-                { "CAUSE", cause_name(CAUSE_SPOOL_SLOW) }, { "PATH", spool->settings.path });
-    r = spool_file_checkpoint(spool->file);
-    if (r < 0 && r != -EBUSY)
-        fail(spool, r);
 }
 
 static void write_out(struct spool *spool) {

@@ -23,6 +23,14 @@ struct spool_disk {
     struct job *job;
 };
 
+static int checkpoint(const char *path) {
+    int r = spool_file_sync_log(path); /* SQLite's own may find nothing to do */
+
+    if (r == 0)
+        r = spool_file_checkpoint_aside(path);
+    return r == -EBUSY ? 0 : r; /* the log is still as long: it is tried again */
+}
+
 static void run(void *data) {
     struct work *work = data;
 
@@ -31,7 +39,7 @@ static void run(void *data) {
         work->result = spool_file_sync_log(work->path);
         break;
     case SPOOL_DISK_CHECKPOINT:
-        work->result = spool_file_checkpoint_aside(work->path);
+        work->result = checkpoint(work->path);
         break;
     }
 }

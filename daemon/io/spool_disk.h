@@ -12,6 +12,7 @@
 
 #include "cleanup.h"
 
+/* A checkpoint syncs the log as well. */
 enum spool_disk_task { SPOOL_DISK_SYNC, SPOOL_DISK_CHECKPOINT };
 
 struct spool_disk;
