@@ -53,7 +53,8 @@ def written(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, Mapping):
-        return "{ " + " ".join(f"{key} = {written(item)};" for key, item in value.items()) + " }"
+        items = {key: item for key, item in value.items() if item is not None}
+        return "{ " + " ".join(f"{key} = {written(item)};" for key, item in items.items()) + " }"
     if isinstance(value, (str, Path)):
         return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
     if isinstance(value, Iterable):
