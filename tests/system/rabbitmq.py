@@ -9,7 +9,6 @@ standard input, then leaves nothing behind:
 """
 
 import argparse
-import json
 import os
 import random
 import secrets
@@ -29,14 +28,15 @@ from waiting import wait_until
 SHIPPED = Path(__file__).parents[2] / "conf" / "rabbitmq"
 BIN = Path("/usr/lib/rabbitmq/bin")  # those in /usr/sbin insist on the user rabbitmq
 
-GATEWAY, CONSUMER = "kitchen-pi", "dashboard"  # the users in the shipped definitions
+GATEWAY, CONSUMER = "kitchen-pi", "dashboard"
 
 START_S = 120  # about 10 s on an idle machine
 STOP_S = 30  # about 6 s
 COMMAND_S = 60
 
-PORTS = 16  # one block for each node: MQTT, distribution, epmd, spare, then rabbitmqctl's
-CTL_PORTS = range(4, PORTS)
+# One block for each node: MQTT, distribution, epmd, AMQP or spare, management, then rabbitmqctl's.
+PORTS = 16
+CTL_PORTS = range(5, PORTS)
 
 
 class BrokerFailed(Exception):
@@ -89,24 +89,19 @@ def with_settings(text: str, settings: Mapping[str, str | None]) -> str:
     return "\n".join([*kept, *added, ""])
 
 
-def with_users(shipped: dict, gateways: Iterable[str], consumers: Iterable[str]) -> dict:
-    """The shipped definitions, its two template users copied under other names."""
-    names = {GATEWAY: list(gateways), CONSUMER: list(consumers)}
-    definitions = dict(shipped)
-    for part, key in (("users", "name"), ("permissions", "user"), ("topic_permissions", "user")):
-        definitions[part] = [
-            json.loads(json.dumps(entry).replace(entry[key], name))
-            for entry in shipped[part]
-            for name in names[entry[key]]
-        ]
-    return definitions
+def plugins_of(text: str) -> list[str]:
+    """Those that a file of settings says it needs."""
+    return [word for line in text.splitlines() if line.startswith("# plugins:")
+            for word in line.split()[2:]]
 
 
 class RabbitMQ:
     """One node. start() and restart() keep its data, close() ends it and removes the folder.
 
+    variants   files of conf/rabbitmq/variants, by name; one of tls-* takes the place of tls.conf
     settings   keys of rabbitmq.conf to add, replace or (None) take out; taken at each start
     plugins    enabled beside the shipped ones; taken at each start
+    archives   users that may read the queue
     """
 
     host = "localhost"
@@ -120,17 +115,22 @@ class RabbitMQ:
         certificate: str = "localhost",
         settings: Mapping[str, str | None] | None = None,
         plugins: Iterable[str] = (),
+        variants: Iterable[str] = (),
+        archives: Iterable[str] = (),
     ):
         self.pki = Path(pki).resolve()
         self.folder = Path(folder or tempfile.mkdtemp(prefix="sensorgw-rabbitmq-")).resolve()
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.gateways, self.consumers = list(gateways), list(consumers)
+        self.users = {"gateway": list(gateways), "consumer": list(consumers),
+                      "archive": list(archives)}
+        self.variants = list(variants)
         self.certificate = certificate
         self.settings = dict(settings or {})
         self.plugins = list(plugins)
         self.base = free_block()
         self.port = self.base
-        self.spare_port = self.base + 3
+        self.spare_port = self.amqps_port = self.base + 3
+        self.management_port = self.base + 4
         self.log = self.folder / "log" / "rabbit.log"
         self._epmd: subprocess.Popen | None = None
         self._server: subprocess.Popen | None = None
@@ -225,6 +225,18 @@ class RabbitMQ:
             raise BrokerFailed(f"{program} {' '.join(arguments)}: {done.stderr or done.stdout}")
         return done.stdout
 
+    def provision(self, *words: str) -> str:
+        """Runs conf/rabbitmq/provision on this node's own definitions."""
+        done = subprocess.run(
+            [SHIPPED / "provision", "--file", self.folder / "definitions.json",
+             "--host", self.host, "--port", str(self.port), *words],
+            env=self._environment(), cwd=self.folder, stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, timeout=COMMAND_S,
+        )
+        if done.returncode != 0:
+            raise BrokerFailed(done.stderr)
+        return done.stdout
+
     def queues(self) -> dict[str, int]:
         """Messages in each queue, by name."""
         table = self.ctl("list_queues", "--no-table-headers", "name", "messages")
@@ -249,23 +261,50 @@ class RabbitMQ:
             "load_definitions": str(self.folder / "definitions.json"),
             "disk_free_limit.absolute": "50MB",
         }
-        text = with_settings((SHIPPED / "rabbitmq.conf").read_text(), settings)
-        text = with_settings(text, self.settings)
+        if "amqps" in self.variants:
+            settings |= {"listeners.ssl.default": None,
+                         "listeners.ssl.1": f"127.0.0.1:{self.amqps_port}"}
+        if "management" in self.variants:
+            settings |= {
+                "management.ssl.ip": "127.0.0.1",
+                "management.ssl.port": str(self.management_port),
+                "management.ssl.cacertfile": settings["ssl_options.cacertfile"],
+                "management.ssl.certfile": settings["ssl_options.certfile"],
+                "management.ssl.keyfile": settings["ssl_options.keyfile"],
+            }
+        shipped = self._shipped_settings()
+        text = with_settings(with_settings(shipped, settings), self.settings)
         if "/etc/" in "".join(line for line in text.splitlines() if not line.startswith("#")):
-            raise BrokerFailed("the shipped rabbitmq.conf names a file that is not replaced here")
+            raise BrokerFailed("the shipped files name a file that is not replaced here")
         (self.folder / "rabbitmq.conf").write_text(text)
 
-        shipped = json.loads((SHIPPED / "definitions.json").read_text())
-        definitions = with_users(shipped, self.gateways, self.consumers)
-        (self.folder / "definitions.json").write_text(json.dumps(definitions, indent=2))
-
         plugins = (SHIPPED / "enabled_plugins").read_text().strip().strip("[].").split(",")
-        (self.folder / "enabled_plugins").write_text(f"[{','.join([*plugins, *self.plugins])}].\n")
+        plugins += [*plugins_of(shipped), *self.plugins]
+        (self.folder / "enabled_plugins").write_text(f"[{','.join(plugins)}].\n")
+
+        definitions = self.folder / "definitions.json"
+        if not definitions.exists():
+            shutil.copy(SHIPPED / "definitions.json", definitions)
+            for role, names in self.users.items():
+                if names:
+                    self.provision("--file-only", role, *names)
 
         env = (SHIPPED / "rabbitmq-env.conf").read_text()
         node = f"NODENAME=sensorgw-{self.base}@localhost"
         (self.folder / "rabbitmq-env.conf").write_text(env.replace("NODENAME=rabbit@localhost", node))
         (self.folder / "log").mkdir(exist_ok=True)
+
+    def _shipped_settings(self) -> str:
+        """rabbitmq.conf and what belongs in conf.d, in one: the later line of a key counts."""
+        tls = [name for name in self.variants if name.startswith("tls-")]
+        files = [SHIPPED / "tls.conf"] if not tls else []
+        files += [SHIPPED / "variants" / f"{name}.conf" for name in self.variants]
+        text = (SHIPPED / "rabbitmq.conf").read_text()
+        for file in files:
+            added = file.read_text()
+            keys = {line.split("=")[0].strip() for line in added.splitlines() if line[:1] not in "#"}
+            text = with_settings(text, {key: None for key in keys if key}) + added
+        return text
 
     def _make_cookie(self) -> None:
         home = self.folder / "home"
