@@ -80,7 +80,10 @@ class FakePort:
         del self._seq[node], self._up_ms[node]
 
     def wait_for_reader(self, timeout: float = 30) -> None:
-        """Whoever opens the port asks for a hello."""
+        """
+        Whoever opens the port asks for a hello, and again some seconds later: for the first reader
+        of this port. Of a later one wait for its log entry (Gateway.wait_open).
+        """
 
         def asked() -> bool:
             ready = select.select([self._master], [], [], 0)[0]

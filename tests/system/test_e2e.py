@@ -313,7 +313,7 @@ class TestSensorFaults:
 def test_a_damaged_line_is_told_from_a_failing_sensor(gateway_with, consumer, port):
     with gateway_with({"kitchen": port.path}) as gateway:
         gateway.wait_online()
-        port.wait_for_reader()
+        gateway.wait_open(port.path)
         port.hello()
         port.reading(t="21.5")
         gateway.wait_sensor("kitchen", "ok")
@@ -349,7 +349,7 @@ def test_a_silent_board_is_told_from_an_absent_one(tmp_path, gateway_with, consu
 def test_lost_doubled_and_restarted_frames(gateway_with, consumer, port):
     with gateway_with({"kitchen": port.path}, state={"interval_s": 1}) as gateway:
         gateway.wait_online()
-        port.wait_for_reader()
+        gateway.wait_open(port.path)
         port.hello()
         port.reading(t="1.0")
         port.lose(7)
@@ -400,7 +400,7 @@ def test_several_boards_on_one_port(gateway_with, consumer, port):
     names = {1: "kitchen", 2: "cellar", 7: "kitchen-7", 65535: "kitchen-65535"}
     with gateway_with({"kitchen": sensor}) as gateway:
         gateway.wait_online()
-        port.wait_for_reader()
+        gateway.wait_open(port.path)
         for turn in range(3):
             for node in names:
                 port.reading(node, t=f"{node % 100}.{turn}", rh="45.0")
@@ -420,7 +420,7 @@ def test_a_port_has_room_for_sixteen_unnamed_boards(gateway_with, consumer, port
     nodes = [*range(1, 19), 300]
     with gateway_with({"kitchen": sensor}) as gateway:
         gateway.wait_online()
-        port.wait_for_reader()
+        gateway.wait_open(port.path)
         for _ in range(2):
             for node in nodes:
                 port.reading(node, t=f"{node}.0")
@@ -448,12 +448,12 @@ def test_unplugged_and_plugged_in_again(tmp_path, gateway_with, consumer, other_
             board.unplug()
             gateway.wait_sensor("kitchen", "absent", "device-lost")
             assert gateway.wait_for_entry(CAUSE="device-lost").priority == 4
-            in_the_way = pty.openpty() if other_port else ()  # has the number that is free now
-            try:
-                board.plug()
-            finally:
-                for fd in in_the_way:
-                    os.close(fd)
+            in_the_way: list[int] = []
+            while other_port and not place.exists():
+                in_the_way += pty.openpty()  # takes the lowest number that is free
+            board.plug()
+            for fd in in_the_way:
+                os.close(fd)
             assert not other_port or board.port != place
 
             gateway.wait_sensor("kitchen", "ok")
@@ -588,7 +588,7 @@ def test_what_was_taken_without_a_connection_is_late(gateway_with, relay, consum
     relay.cut()
     with gateway_with({"kitchen": port.path}, relay.port, reconnect=QUICK) as gateway:
         gateway.wait_for_entry(CAUSE="refused")
-        port.wait_for_reader()
+        gateway.wait_open(port.path)
         for i in range(3):
             port.reading(t=f"{i}.0")
         gateway.wait_sensor("kitchen", "ok")
@@ -605,7 +605,7 @@ def test_the_state_comes_before_the_readings(gateway_with, relay, consumer, port
     lives = 3
     relay.cut()
     with gateway_with({"kitchen": port.path}, relay.port, reconnect=QUICK) as gateway:
-        port.wait_for_reader()
+        gateway.wait_open(port.path)
         for life in range(lives):
             for i in range(150):
                 port.reading(t=f"{life}.{i % 10}")
@@ -676,7 +676,7 @@ def test_a_clean_restart_continues_the_numbers(tmp_path, gateway_with, consumer,
 def test_kill_9_loses_nothing_accepted(gateway_with, relay, consumer, port, durability):
     settings = {"reconnect": QUICK, "state": {"interval_s": 1}, "spool": {"durability": durability}}
     with gateway_with({"kitchen": port.path}, relay.port, **settings) as gateway:
-        port.wait_for_reader()
+        gateway.wait_open(port.path)
 
         def give(first: int, end: int) -> None:
             for i in range(first, end):
@@ -686,7 +686,7 @@ def test_kill_9_loses_nothing_accepted(gateway_with, relay, consumer, port, dura
         wait_for_arrival(consumer, 20)
         gateway.kill()
         gateway.start()
-        port.wait_for_reader()
+        gateway.wait_open(port.path)
         give(20, 40)
         wait_for_arrival(consumer, 40)
 
@@ -696,7 +696,7 @@ def test_kill_9_loses_nothing_accepted(gateway_with, relay, consumer, port, dura
         gateway.wait_state(lambda state: state["accepted"] == 220, what="all to be accepted")
         gateway.kill()
         gateway.start()
-        port.wait_for_reader()
+        gateway.wait_open(port.path)
         give(240, 260)
         relay.mend()
         readings = wait_for_arrival(consumer, 260)
@@ -715,7 +715,7 @@ def test_kill_9_under_outage_begins_a_new_prefix(gateway_with, consumer, port):
     with gateway_with({"kitchen": port.path}, spool=spool) as gateway:
         gateway.wait_online()
         for life in range(2):
-            port.wait_for_reader()
+            gateway.wait_open(port.path)
             for i in range(5):
                 port.reading(t=f"{life}.{i}")
             wait_for_arrival(consumer, 5 * (life + 1))
@@ -732,7 +732,7 @@ def test_kill_9_under_outage_begins_a_new_prefix(gateway_with, consumer, port):
 def test_a_second_daemon_is_refused(gateway_with, consumer, port):
     with gateway_with({"kitchen": port.path}) as first:
         first.wait_online()
-        port.wait_for_reader()
+        first.wait_open(port.path)
         second = gateway_with({"kitchen": port.path}, file_name="second")
         second.launch()
         assert second.wait_for_exit() == 1
@@ -760,7 +760,7 @@ def test_a_clean_stop_says_so_before_it_leaves(broker, gateway_with, consumer, p
     """The broker throws the will away at a DISCONNECT: what comes was published."""
     with gateway_with({"kitchen": port.path}) as gateway:
         gateway.wait_online()
-        port.wait_for_reader()
+        gateway.wait_open(port.path)
         for i in range(200):
             port.reading(t=f"{i % 60}.0")
         gateway.wait_sensor("kitchen", "ok")
@@ -825,7 +825,7 @@ def test_the_state_topic_has_all_that_was_promised(gateway_with, broker, consume
     settings = {"state": {"interval_s": 1}}
     with gateway_with({"kitchen": port.path, "attic": "/dev/nothing-here"}, **settings) as gateway:
         gateway.wait_online()
-        port.wait_for_reader()
+        gateway.wait_open(port.path)
         port.hello()
         port.error(err="cksum")
         port.reading(t="21.5", rh="45.0")
@@ -868,13 +868,13 @@ def test_the_state_topic_has_all_that_was_promised(gateway_with, broker, consume
 def test_the_state_comes_at_every_interval_and_at_every_change(gateway_with, consumer, port):
     with gateway_with({"kitchen": port.path}, state={"interval_s": 2}) as gateway:
         gateway.wait_online()
-        port.wait_for_reader()
+        gateway.wait_open(port.path)
         messages = consumer.wait_for(lambda messages: len(messages) >= 4, ARRIVAL_S)
         gaps = [b.at - a.at for a, b in zip(messages[1:], messages[2:])]
-        assert all(gap < 2.9 for gap in gaps), gaps
+        assert all(0.5 < gap < 6 for gap in gaps), gaps
     with gateway_with({"kitchen": port.path}, state={"interval_s": 3600}) as gateway:
         gateway.wait_online()
-        port.wait_for_reader()
+        gateway.wait_open(port.path)
         port.reading(t="21.5")
 
         def is_told(messages: list[Message]) -> bool:
@@ -890,7 +890,7 @@ def test_the_state_comes_at_every_interval_and_at_every_change(gateway_with, con
 def test_status_while_all_is_well(gateway_with, broker, port):
     with gateway_with({"kitchen": port.path}) as gateway:
         gateway.wait_online()
-        port.wait_for_reader()
+        gateway.wait_open(port.path)
         port.reading(t="21.5", rh="45.0")
         gateway.wait_sensor("kitchen", "ok")
         done = gateway.command("status")
@@ -914,7 +914,7 @@ def test_status_while_the_broker_is_away(gateway_with, relay, port):
     reconnect = {"min_s": 3600, "max_s": 86400}
     with gateway_with({"kitchen": port.path}, relay.port, reconnect=reconnect) as gateway:
         gateway.wait_state(lambda state: state.get("cause") == "refused", what="the refusal")
-        port.wait_for_reader()
+        gateway.wait_open(port.path)
         port.reading(t="21.5", rh="45.0")
         gateway.wait_sensor("kitchen", "ok")
         done = gateway.command("status")
@@ -996,7 +996,7 @@ def test_sighup_applies_a_sound_configuration_and_refuses_an_unsound_one(
     """The port that stays and the connection are left alone."""
     with gateway_with({"kitchen": port.path}, relay.port) as gateway, FakePort() as second:
         gateway.wait_online()
-        port.wait_for_reader()
+        gateway.wait_open(port.path)
         port.reading(t="1.0")
         gateway.wait_sensor("kitchen", "ok")
 
@@ -1016,7 +1016,7 @@ def test_sighup_applies_a_sound_configuration_and_refuses_an_unsound_one(
         )
         gateway.reload()
         gateway.wait_for_entry("configuration applied")
-        second.wait_for_reader()
+        gateway.wait_open(second.path)
         second.reading(t="3.0")
         port.reading(t="4.0")
         readings = wait_for_arrival(consumer, 4)
@@ -1039,7 +1039,7 @@ def test_memory_stays_small(release_build, gateway_with, relay, consumer, port):
     settings = {"reconnect": QUICK, "state": {"interval_s": 1}, "build": release_build}
     with gateway_with({"kitchen": port.path}, relay.port, **settings) as gateway:
         gateway.wait_online()
-        port.wait_for_reader()
+        gateway.wait_open(port.path)
         for i in range(300):
             port.reading(t=f"{i % 60}.0", rh="45.0")
         wait_for_arrival(consumer, 300)
