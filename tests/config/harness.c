@@ -118,8 +118,7 @@ char *harness_read(const char *path) {
     size_t size = 0;
 
     cr_assert_not_null(file, "%s", path);
-    (void)getdelim(&text, &size, '\0', file);
-    cr_assert_not_null(text);
+    cr_assert_gt(getdelim(&text, &size, '\0', file), 0, "%s", path);
     (void)fclose(file);
     return text;
 }

@@ -41,7 +41,7 @@ while IFS= read -r line; do
         completed "$command" - | grep -qx -- "$option" ||
             fail "$completion: '$command $option' is not completed"
     done
-done < <("$sensorgw" help)
+done < <(${MESON_EXE_WRAPPER:-} "$sensorgw" help) # an emulator, in a cross build
 
 [ -n "$command" ] || fail "'sensorgw help' lists no commands"
 exit "$failed"

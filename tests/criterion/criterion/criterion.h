@@ -60,8 +60,10 @@ __attribute__((format(printf, 2, 3), noreturn)) void criterion_skip(int unused, 
                   .run = of_suite##_##of_name##_test, .options = { __VA_ARGS__ }) \
     static void of_suite##_##of_name##_test(void)
 
-#define TestSuite(of_suite, ...) \
-    CRITERION_ADD(of_suite##_suite, .suite = #of_suite, .options = { __VA_ARGS__ })
+/* Its use ends in a semicolon, as a declaration does. */
+#define TestSuite(of_suite, ...)                                                    \
+    CRITERION_ADD(of_suite##_suite, .suite = #of_suite, .options = { __VA_ARGS__ }) \
+    struct criterion_test
 
 #define CRITERION_CHECK(is_fatal, holds, claim, ...)                                    \
     do {                                                                                \
