@@ -107,19 +107,23 @@ static void adopt_config(struct pipeline *pipeline, struct config *config) {
 /* Another broker, say: the connection is made anew, and what was in flight is sent again. */
 static int change_publisher(struct pipeline *pipeline, struct config *config) {
     struct config *old = pipeline->publisher_config;
+    struct link_status link;
     int r;
 
     if (publisher_settings_agree(&config->publisher, &old->publisher)) {
         publisher_retry(pipeline->publisher);
         return 0;
     }
+    publisher_describe(pipeline->publisher, &link);
     pipeline->publisher = publisher_free(pipeline->publisher);
     r = pipeline_build_publisher(pipeline, config);
     if (old != pipeline->config)
         (void)config_free(old);
-    if (r == 0)
-        publisher_start(pipeline->publisher);
-    return r;
+    if (r < 0)
+        return r;
+    publisher_was_failing(pipeline->publisher, link.cause);
+    publisher_start(pipeline->publisher);
+    return 0;
 }
 
 static int apply(struct pipeline *pipeline, struct config *config) {

@@ -41,8 +41,10 @@ static const struct catalogue_entry entries[] = {
     /* we refuse the broker (its log then speaks of a bad certificate) */
     { "untrusted-ca", "78b7d0ac84773ce0ce4cda11b43c589b",
       "The broker's certificate comes from a CA that is not trusted here",
-      "None of the certificates in tls.ca signed it. Either tls.ca is the wrong file,"
-      " or somebody else answers in the broker's name.",
+      "None of the certificates in tls.ca signed it: the file is the wrong one, the CA was made "
+      "anew under its old name, a CA in between was not sent along, or somebody else answers in "
+      "the broker's name. Or tls.crl is out of date, and nobody can say whether it is revoked. "
+      "The broker's log then speaks of a bad certificate or an unknown CA.",
       "Put the CA that issued the broker's certificate into tls.ca; the file may hold"
       " several, so a new CA can be added before the old one goes." },
     { "expired", "2330fcf1562ae4b848668d77e827062c", "The broker's certificate has expired",
@@ -72,9 +74,9 @@ static const struct catalogue_entry entries[] = {
     { "wrong-purpose", "f3194a3b381e53e7952c466e473a1797",
       "The broker's certificate is not one for a server", "Its extendedKeyUsage does not allow it.",
       "Issue one with serverAuth (`sensorgw-pki broker NAME`)." },
-    { "weak-key", "c498b6e73648245edafa3a387f006745", "The broker's certificate is too weak",
-      "Its key or the signature on it is shorter than this machine accepts: RSA under"
-      " 2048 bits, or SHA-1.",
+    { "weak-key", "c498b6e73648245edafa3a387f006745", "A certificate is too weak",
+      "Its key is shorter than this machine accepts, or its signature older: RSA under 2048 bits, "
+      "or SHA-1. The entry says whether it is the broker's or ours.",
       "Issue one with an EC P-256 or an RSA key of 2048 bits or more, signed with "
       "SHA-256." },
     /* nothing in common */
@@ -100,11 +102,13 @@ static const struct catalogue_entry entries[] = {
       "It did not say why in a way that can be told from here, and nothing is wrong "
       "with the certificate that can be seen from here.",
       "The broker's log says why. Mostly its CA file is not the one that issued our "
-      "certificate, or the certificate is on its revocation list." },
+      "certificate, or the certificate is on its revocation list. Under TLS 1.3 the broker may "
+      "close without a word." },
     { "own-certificate-expired", "2f314fdb43c48bc764ccdcf9ea5ee53c",
       "Our certificate has expired, or is not valid yet",
       "By this machine's clock it is outside the dates of our own certificate, and "
-      "the broker refuses it.",
+      "the broker refuses it; or the broker's clock says so alone. A broker checks dates only "
+      "when a connection begins.",
       "Renew it (`sensorgw-pki renew GATEWAY`) and copy it over: it is taken at the "
       "next attempt, no restart. If the date in the entry is not today's, set the "
       "clock." },
@@ -124,21 +128,25 @@ static const struct catalogue_entry entries[] = {
       "Install both files of the pair." },
     { "unreadable-file", "6800e67e527f5da656ec4c60da8f3fe2",
       "A certificate or key file cannot be read",
-      "It is missing, may not be read by the service's user, or is not in PEM form.",
+      "A file of tls, or the password file, is missing, may not be read by the service's user, or "
+      "is not whole and in PEM form.",
       "Install it with `install -m 0640 -g sensorgw FILE /etc/sensorgw/`. It is taken"
       " at the next attempt, no restart." },
     { "bad-passphrase", "98daa4bf75592f89b3fb95ee22432045", "Our key cannot be decrypted",
-      "tls.passphrase_file is missing or holds another passphrase.",
+      "It is encrypted, and tls.passphrase_file is not set or holds another passphrase. Nobody is "
+      "asked for it.",
       "Put the right passphrase into it, on the first line." },
     { "key-permissions", "b6d9f6f45cdc78b9da6400c790010259", "Our key can be read by others",
-      "The mode of tls.key or of a secrets file lets others read, or its group write."
-      " It is not used until that is mended.",
+      "The mode of tls.key, of the passphrase file or of the password file lets others read, or "
+      "its group write. It is not used until that is mended.",
       "`chmod 0640 FILE; chgrp sensorgw FILE`. If others may have read it, have a new"
       " one made." },
     /* MQTT says no */
     { "unknown-user", "6a015b665e4a329cdbe7df00cba497dd", "The broker does not know this user",
-      "The certificate is good, but the broker has no user of its common name, or the"
-      " password is wrong (CONNACK 4).",
+      "CONNACK 4. Without mqtt.username: the certificate is good, but the broker has no user of "
+      "its "
+      "common name. With it: the name or the password is wrong, and the certificate does not "
+      "count.",
       "Add the user (RabbitMQ: conf/rabbitmq/README.md), or correct mqtt.username and"
       " the password file." },
     { "not-authorised", "365bf63a6659b55404103017ead492d2", "The broker lets this user do nothing",
@@ -152,12 +160,12 @@ static const struct catalogue_entry entries[] = {
       "Look at the broker's nodes. Readings are kept." },
     { "client-id-taken", "614d292e1f1eabfaa3003324c470d28b", "Another client uses our id",
       "Connections end soon after they are accepted, again and again: a broker closes"
-      " the older of two clients with one id.",
+      " the older of two clients with one id. Or the broker does not allow the id (CONNACK 2).",
       "Look for a second gateway with this name, or a copy of this machine." },
     /* accepted, then nothing */
     { "broker-silent", "e9a5642c7d0753e5f6e5c77a2ee05f69", "The broker no longer answers",
       "TLS stands, but CONNECT or a ping has no answer. RabbitMQ does this while a "
-      "memory or disk alarm is on.",
+      "memory or disk alarm is on, and closes the connection after ten seconds.",
       "Look for an alarm (`rabbitmqctl status`). Readings are kept." },
     { "puback-timeout", "df219833d97b001b3581437a489229e0", "The broker does not acknowledge",
       "Readings were sent, the connection stands, and no PUBACK came within "
@@ -244,16 +252,18 @@ static const struct catalogue_entry entries[] = {
       "The running one is kept. The entries before this one name each line.",
       "Mend the file and reload: `systemctl reload sensorgw`." },
     { "certificate-replaced", "d3dcf9783c92fd186ac8578d8ba84bc0", "A new certificate is in use",
-      "The files were renewed; the fields give the old and the new fingerprint.",
+      "The files were renewed; SENSORGW_OLD and SENSORGW_NEW are the fingerprints (SHA-256).",
       "If nobody renewed it, find out who did." },
     { "ca-replaced", "907437defbc7ddb767fdb4fcd0a8aef4", "New CA certificates are in use",
-      "tls.ca has changed; the fields give the old and the new fingerprint.",
+      "tls.ca has changed; SENSORGW_OLD and SENSORGW_NEW are the fingerprints (SHA-256) of all "
+      "that it held and holds.",
       "If nobody changed it, find out who did." },
     { "certificate-refused", "62689db909a7eee79a4f4a9f970a1a4f",
       "Renewed certificate files are unsound", "The old ones stay in use.",
       "The entry says what is wrong with the new files." },
     { "certificate-expires", "23988be390dd5d0f85c49a0c911de6fd", "A certificate is about to expire",
-      "The entry says which and when.",
+      "Ours, the broker's, or a CA that vouches for it; the entry says which and when. It comes "
+      "at tls.expiry_warning_days, at seven days, at one, and when it has run out.",
       "`sensorgw-pki renew NAME`, and copy it over: it is taken at the next connect, "
       "no restart." },
     { "clock-stepped", "eebb6992d1bdc7f099e7121cec7f6b9e", "The clock was set",

@@ -162,7 +162,12 @@ static enum cause cause_of_phase(const struct attempt *attempt) {
     case ATTEMPT_CONNECT:
         if (attempt->error == ECONNREFUSED)
             return CAUSE_REFUSED;
-        return attempt->timed_out ? CAUSE_CONNECT_TIMEOUT : CAUSE_UNREACHABLE;
+        if (attempt->timed_out)
+            return CAUSE_CONNECT_TIMEOUT;
+        /* What could not be reached has another error. This was taken, and reset at once. */
+        if (attempt->error == ECONNRESET || attempt->error == 0)
+            return CAUSE_CLOSED_IN_HANDSHAKE;
+        return CAUSE_UNREACHABLE;
     case ATTEMPT_TLS:
         if (attempt->plain_text)
             return CAUSE_NOT_TLS;

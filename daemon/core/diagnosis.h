@@ -73,10 +73,9 @@ struct certificate_facts {
     bool is_present;
     char subject[FACTS_NAME_SIZE];
     char issuer[FACTS_NAME_SIZE];
-    char
-        names[FACTS_LIST_SIZE]; /* DNS names and addresses, ", " between; "" when it carries none */
-    char key_type[16];          /* "RSA", "EC" */
-    int64_t not_before;         /* seconds since 1970 */
+    char names[FACTS_LIST_SIZE]; /* "broker.lan, IP:192.0.2.7"; "" when it carries none */
+    char key_type[16];           /* "RSA", "EC" */
+    int64_t not_before;          /* seconds since 1970 */
     int64_t not_after;
     bool is_for_clients; /* its purpose allows it */
 };

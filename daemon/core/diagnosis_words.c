@@ -58,6 +58,14 @@ static void say_name(struct words *words, const struct attempt *attempt) {
     say(words, "%s", attempt->name);
 }
 
+/* As the certificate would have to say it: an address is no DNS name. */
+static void say_wanted(struct words *words, const struct attempt *attempt) {
+    bool is_address =
+        strchr(attempt->name, ':') || strspn(attempt->name, "0123456789.") == strlen(attempt->name);
+
+    say(words, "%s%s", is_address ? "IP:" : "", attempt->name);
+}
+
 static void say_detail(struct words *words, const struct attempt *attempt) {
     say(words, "%s", attempt->detail);
 }
@@ -200,6 +208,7 @@ static const struct {
     { "host", say_host },
     { "address", say_address },
     { "name", say_name },
+    { "wanted", say_wanted },
     { "detail", say_detail },
     { "(detail)", say_parenthesis },
     { "file", say_file },
@@ -255,8 +264,12 @@ static bool is_self_signed(const struct attempt *attempt) {
     return strcmp(attempt->refused.subject, attempt->refused.issuer) == 0;
 }
 
+static bool is_authority(const struct attempt *attempt) {
+    return attempt->refused_depth > 0;
+}
+
 static bool is_own_root(const struct attempt *attempt) {
-    return attempt->refused_depth > 0 && is_self_signed(attempt);
+    return is_authority(attempt) && is_self_signed(attempt);
 }
 
 static bool has_no_names(const struct attempt *attempt) {
@@ -371,6 +384,10 @@ static const struct wording {
     { CAUSE_UNTRUSTED_CA, NULL, "{theirs} was issued by {issuer}, which {trust} does not hold",
       "If that is the right CA, put it into tls.ca (the file may hold several). If it is one in "
       "between, the broker must send it along: RabbitMQ's certfile holds the whole chain." },
+    { CAUSE_EXPIRED, is_authority, "{theirs} expired on {their end}; {clock}",
+      "Make a new CA, put it into tls.ca beside this one, and have the broker's certificate issued "
+      "by "
+      "it. If our clock is wrong, set it (timedatectl)." },
     { CAUSE_EXPIRED, NULL, "{theirs} expired on {their end}; {clock}",
       "Renew it on the broker's side (sensorgw-pki renew). If our clock is wrong, set it "
       "(timedatectl)." },
@@ -381,10 +398,10 @@ static const struct wording {
       "Let this machine's clock synchronise (timedatectl). Readings are kept, and get their right "
       "time then." },
     { CAUSE_NAME_MISMATCH, has_no_names,
-      "{theirs} carries no names at all (subjectAltName), so it is not one for {name}",
+      "{theirs} carries no names at all (subjectAltName), so it is not one for {wanted}",
       "Issue it anew with its names: sensorgw-pki broker {name}. openssl x509 -req drops the names "
       "of a request, unless -copy_extensions copy or -extfile gives them." },
-    { CAUSE_NAME_MISMATCH, NULL, "{theirs} is for {names}, not for {name}",
+    { CAUSE_NAME_MISMATCH, NULL, "{theirs} is for {names}, not for {wanted}",
       "Set brokers.host or brokers.name to a name that it has, or issue it anew: sensorgw-pki "
       "broker {name}." },
     { CAUSE_REVOKED, NULL, "{theirs} is revoked: tls.crl lists it",

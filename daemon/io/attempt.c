@@ -5,6 +5,7 @@
 #include <netdb.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "io/clock.h"
@@ -42,21 +43,31 @@ void attempt_note_unresolved(struct attempt *attempt, const struct addresses *ad
                                                   : gai_strerror(addresses->error));
 }
 
+static int refuse(struct attempt *attempt, enum cause cause, const char *path, const char *detail) {
+    attempt->local = cause;
+    (void)snprintf(attempt->file, sizeof(attempt->file), "%s", path);
+    (void)snprintf(attempt->detail, sizeof(attempt->detail), "%s", detail);
+    return -EACCES;
+}
+
 int attempt_read_password(struct attempt *attempt, const char *path, char *password, size_t size) {
+    struct stat status;
+    char mode[16];
     FILE *file;
 
     password[0] = '\0';
     if (!path)
         return 0;
     file = fopen(path, "re");
-    if (!file) {
-        attempt->local = CAUSE_UNREADABLE_FILE;
-        (void)snprintf(attempt->file, sizeof(attempt->file), "%s", path);
-        (void)snprintf(attempt->detail, sizeof(attempt->detail), "%s", strerror(errno));
-        return -EACCES;
+    if (!file || fstat(fileno(file), &status) < 0) {
+        attempt->error = errno;
+        if (file)
+            (void)fclose(file);
+        return refuse(attempt, CAUSE_UNREADABLE_FILE, path, strerror(attempt->error));
     }
-    if (fgets(password, (int)size, file))
+    (void)snprintf(mode, sizeof(mode), "mode %04o", status.st_mode & 07777);
+    if (!(status.st_mode & 0027) && fgets(password, (int)size, file))
         password[strcspn(password, "\r\n")] = '\0';
     (void)fclose(file);
-    return 0;
+    return status.st_mode & 0027 ? refuse(attempt, CAUSE_KEY_PERMISSIONS, path, mode) : 0;
 }

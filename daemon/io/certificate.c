@@ -36,12 +36,13 @@ static void add(char *list, size_t size, const char *item, int length) {
 }
 
 static void add_address(char *list, size_t size, const ASN1_OCTET_STRING *address) {
-    char text[INET6_ADDRSTRLEN];
+    char text[sizeof("IP:") + INET6_ADDRSTRLEN] = "IP:";
+    char *plain = text + strlen("IP:");
     int family = ASN1_STRING_length(address) == 4 ? AF_INET : AF_INET6;
 
     if (ASN1_STRING_length(address) != 4 && ASN1_STRING_length(address) != 16)
         return;
-    if (inet_ntop(family, ASN1_STRING_get0_data(address), text, sizeof(text)))
+    if (inet_ntop(family, ASN1_STRING_get0_data(address), plain, INET6_ADDRSTRLEN))
         add(list, size, text, (int)strlen(text));
 }
 

@@ -269,6 +269,8 @@ static int begin_to_connect(struct link *link, const char *address, uint16_t por
         result = MOSQ_ERR_ERRNO; /* 2.0.11 calls a refusal a success */
     if (result == MOSQ_ERR_SUCCESS)
         return 0;
+    if (result == MOSQ_ERR_TLS)
+        link->attempt->phase = ATTEMPT_TLS; /* on loopback all of it can happen in one call */
     note_error(link, errno);
     return -ENOTCONN;
 }

@@ -755,6 +755,10 @@ void publisher_start(struct publisher *publisher) {
     step(publisher, UPLINK_START);
 }
 
+void publisher_was_failing(struct publisher *publisher, enum cause cause) {
+    publisher->diagnosis.cause = cause;
+}
+
 void publisher_retry(struct publisher *publisher) {
     publisher->state_refused_until_us = 0;
     if (publisher->state == UPLINK_ONLINE &&

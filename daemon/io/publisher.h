@@ -70,6 +70,9 @@ DEFINE_CLEANUP(struct publisher, publisher_free);
 
 void publisher_start(struct publisher *publisher);
 
+/* The publisher before this one could not connect: to whoever saw that, its end is news. */
+void publisher_was_failing(struct publisher *publisher, enum cause cause);
+
 /* Ends a back-off now, gives a refused state topic another chance, and lets a connection that
  * stands be made anew where certificate files were renewed. */
 void publisher_retry(struct publisher *publisher);

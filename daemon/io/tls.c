@@ -263,7 +263,8 @@ static int refuse(struct tls *tls, enum cause cause, const char *path, const cha
 }
 
 static const char *openssl_reason(void) {
-    const char *reason = ERR_reason_error_string(ERR_peek_last_error());
+    const char *reason =
+        ERR_reason_error_string(ERR_peek_error()); /* the last only says "PEM lib" */
 
     return reason ? reason : "not in PEM form";
 }
