@@ -31,6 +31,7 @@ static const uint64_t sync_after_us = second_us;
 static const uint64_t hold_for_us = 2 * second_us; /* under SPOOL_OUTAGE */
 static const uint64_t retry_after_us = 5 * second_us;
 static const int64_t checkpoint_at_bytes = 1 << 20;
+static const int64_t checkpoint_again_bytes = 1 << 17; /* grown by since the last one */
 static const int64_t log_limit_bytes = 8 << 20;
 static const int64_t drift_us = 100000;
 static const uint64_t note_distance = 1 << 20; /* more readings than are taken between two notes */
@@ -64,6 +65,7 @@ struct spool {
     bool is_certain; /* so the file says: a start after a kill may count on from its last row */
     bool is_ending;  /* no reading comes any more */
     bool is_braking; /* waits for the disk, and has said so */
+    int64_t checkpointed_bytes; /* how long the log was at the last checkpoint */
     struct spool_boot boot;
     bool boot_is_unsaved;
     bool has_rewound; /* older readings have turned up */
@@ -579,16 +581,28 @@ static bool wants_sync(const struct spool *spool) {
            (spool->waiting > 0 && loop_now_us() >= spool->due.sync_us);
 }
 
+/* A log begins anew only with a commit that finds all of it checkpointed: one that has just been
+ * checkpointed is still as long, and under a flood the next try is no better than this one. */
+static bool wants_checkpoint(struct spool *spool) {
+    int64_t size = spool_file_log_size(spool->file);
+
+    if (size < spool->checkpointed_bytes)
+        spool->checkpointed_bytes = 0;
+    return size > checkpoint_at_bytes && size > spool->checkpointed_bytes + checkpoint_again_bytes;
+}
+
 static void start_disk_task(struct spool *spool) {
-    bool log_is_long;
+    bool is_checkpoint;
 
     if (!spool->file || spool_disk_is_busy(spool->disk))
         return;
-    log_is_long = spool_file_log_size(spool->file) > checkpoint_at_bytes;
-    if (!log_is_long && !wants_sync(spool))
+    is_checkpoint = wants_checkpoint(spool);
+    if (!is_checkpoint && !wants_sync(spool))
         return;
+    if (is_checkpoint)
+        spool->checkpointed_bytes = spool_file_log_size(spool->file);
     spool->due.sync_us = NEVER;
-    (void)spool_disk_start(spool->disk, log_is_long ? SPOOL_DISK_CHECKPOINT : SPOOL_DISK_SYNC,
+    (void)spool_disk_start(spool->disk, is_checkpoint ? SPOOL_DISK_CHECKPOINT : SPOOL_DISK_SYNC,
                            spool->written);
 }
 
@@ -624,7 +638,7 @@ static void on_disk_task_done(enum spool_disk_task task, uint64_t mark, int resu
         spool_lock_note(spool->lock, spool->ring.last, false);
     if (spool->file)
         brake(spool);
-    if (wants_sync(spool)) /* a log is as long after a checkpoint as before */
+    if (wants_sync(spool))
         start_disk_task(spool);
     arm(spool);
 }
