@@ -29,10 +29,17 @@ static int64_t seconds_of(const ASN1_TIME *time) {
     return time && ASN1_TIME_to_tm(time, &broken_down) == 1 ? (int64_t)timegm(&broken_down) : 0;
 }
 
+/* Whole names only; "..." stands for those that there is no room for. */
 static void add(char *list, size_t size, const char *item, int length) {
+    static const char more[] = ", ...";
     size_t used = strlen(list);
 
-    (void)snprintf(list + used, size - used, "%s%.*s", used > 0 ? ", " : "", length, item);
+    if (used >= strlen(more) && strcmp(list + used - strlen(more), more) == 0)
+        return;
+    if (used + strlen(", ") + (size_t)length + sizeof(more) > size)
+        (void)snprintf(list + used, size - used, "%s", more);
+    else
+        (void)snprintf(list + used, size - used, "%s%.*s", used > 0 ? ", " : "", length, item);
 }
 
 static void add_address(char *list, size_t size, const ASN1_OCTET_STRING *address) {

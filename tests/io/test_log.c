@@ -131,8 +131,7 @@ ParameterizedTestParameters(log, quotes_values_that_need_it) {
     return cr_make_param_array(struct value_row, rows, sizeof(rows) / sizeof(*rows));
 }
 
-ParameterizedTest(struct value_row *row, log, quotes_values_that_need_it, .init = set_up,
-                  .fini = tear_down) {
+ParameterizedTest(struct value_row *row, log, quotes_values_that_need_it) {
     char line[128];
 
     log_info("entry", { "KEY", row->value }, { "NEXT", "1" });
@@ -228,8 +227,7 @@ ParameterizedTestParameters(log, another_stream_is_not_the_journal) {
     return cr_make_param_array(struct stream_row, rows, sizeof(rows) / sizeof(*rows));
 }
 
-ParameterizedTest(struct stream_row *row, log, another_stream_is_not_the_journal, .init = set_up,
-                  .fini = tear_down) {
+ParameterizedTest(struct stream_row *row, log, another_stream_is_not_the_journal) {
     (void)setenv("JOURNAL_STREAM", row->stream, 1);
     log_init();
     log_info("entry", { "K", "v" });

@@ -463,8 +463,7 @@ ParameterizedTestParameters(spool_file, a_damaged_row_has_no_quantities) {
     return cr_make_param_array(struct damaged_row, rows, sizeof(rows) / sizeof(*rows));
 }
 
-ParameterizedTest(struct damaged_row *row, spool_file, a_damaged_row_has_no_quantities,
-                  .init = set_up, .fini = tear_down) {
+ParameterizedTest(struct damaged_row *row, spool_file, a_damaged_row_has_no_quantities) {
     struct spool_row back;
 
     open_sound();
