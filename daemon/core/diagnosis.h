@@ -122,7 +122,8 @@ struct attempt {
     uint64_t greeted_ms;         /* how long CONNECT had been out when the connection ended */
     unsigned unacknowledged;     /* publishes without an answer */
     char topic[FACTS_LIST_SIZE]; /* of the oldest of them */
-    unsigned short_lives;        /* connections in a row that ended soon after they were accepted */
+    bool farewell;               /* the broker ended the session; a link that breaks does not */
+    unsigned short_lives;        /* sessions in a row that it ended soon after they were accepted */
 };
 
 struct diagnosis {

@@ -245,9 +245,11 @@ static void judge_the_state_topic(struct publisher *publisher) {
 
 static void judge(struct publisher *publisher) {
     if (is_established(publisher->state)) {
+        bool was_short = loop_now_us() - publisher->accepted_us < short_life_us;
+
         note_unanswered(publisher);
-        if (loop_now_us() - publisher->accepted_us < short_life_us)
-            publisher->short_lives++;
+        publisher->short_lives =
+            was_short && publisher->attempt.farewell ? publisher->short_lives + 1 : 0;
         publisher->attempt.short_lives = publisher->short_lives;
     }
     diagnose(&publisher->attempt, &publisher->diagnosis);

@@ -205,7 +205,9 @@ static void on_progress(const SSL *session, int where, int value) {
         note_handshake(tls, session);
     if (where & SSL_CB_LOOP && SSL_get_state(session) == TLS_ST_CW_CERT)
         attempt->certificate_was_asked = true;
-    if (where & SSL_CB_ALERT && (value & 0xff) != ALERT_CLOSE_NOTIFY) {
+    if (where & SSL_CB_ALERT && (value & 0xff) == ALERT_CLOSE_NOTIFY) {
+        attempt->farewell = attempt->farewell || where & SSL_CB_READ;
+    } else if (where & SSL_CB_ALERT) {
         if (where & SSL_CB_READ)
             attempt->alert_received = value & 0xff;
         else
