@@ -129,6 +129,10 @@ static void print_sensor(const cJSON *sensor, double word_age_s) {
     if (number_of(sensor, "errors") > 0)
         (void)printf(", %.0f failed reads (%s)", number_of(sensor, "errors"),
                      text_of(sensor, "last_error"));
+    if (number_of(sensor, "out_of_range") > 0)
+        (void)printf(", %.0f out of range", number_of(sensor, "out_of_range"));
+    if (number_of(sensor, "thinned") > 0)
+        (void)printf(", %.0f thinned", number_of(sensor, "thinned"));
     if (number_of(sensor, "damaged") > 0)
         (void)printf(", %.0f frames damaged", number_of(sensor, "damaged"));
     (void)putchar('\n');

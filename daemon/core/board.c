@@ -42,28 +42,24 @@ static unsigned take_hello(struct board *board, const struct frame_hello *hello,
         news |= BOARD_HELLO;
     board->hello = *hello;
     board->has_hello = true;
+    conditioning_know(&board->sensor.conditioning, hello->sensor);
     return news;
 }
 
-static unsigned take_reading(struct board *board, struct reading *reading, uint64_t now_us) {
-    struct sensor *sensor = &board->sensor;
+static unsigned news_of(unsigned sensor_news) {
+    return (sensor_news & SENSOR_CHANGED ? BOARD_CHANGED : 0) |
+           (sensor_news & SENSOR_PUBLISH ? BOARD_PUBLISH : 0);
+}
 
+static unsigned take_reading(struct board *board, struct reading *reading, uint64_t now_us) {
     reading->taken_us = now_us;
-    memcpy(reading->sensor, sensor->name, sizeof(reading->sensor));
-    sensor->last = *reading;
-    sensor->has_reading = true;
-    sensor->readings++;
     hear(board, now_us);
-    return sensor_note(sensor, SENSOR_GAVE_READING, CAUSE_NONE) > 0 ? BOARD_CHANGED : 0;
+    return news_of(sensor_take(&board->sensor, reading));
 }
 
 static unsigned take_error(struct board *board, const struct frame_error *error, uint64_t now_us) {
-    struct sensor *sensor = &board->sensor;
-
-    (void)snprintf(sensor->last_error, sizeof(sensor->last_error), "%s", error->error);
-    sensor->errors++;
     hear(board, now_us);
-    return sensor_note(sensor, SENSOR_GAVE_ERROR, CAUSE_NONE) > 0 ? BOARD_CHANGED : 0;
+    return news_of(sensor_fail(&board->sensor, error->error));
 }
 
 unsigned board_take(struct board *board, struct frame *frame, uint64_t now_us) {

@@ -32,10 +32,11 @@ struct board {
 
 /* What a frame brought; flags. */
 enum board_news {
-    BOARD_FRAME = 1,   /* no duplicate: a reading is to be published */
+    BOARD_FRAME = 1,   /* no duplicate */
     BOARD_CHANGED = 2, /* the sensor's state or cause */
     BOARD_HELLO = 4,   /* the first on this port, after a restart, or unlike the last */
     BOARD_RESTARTED = 8,
+    BOARD_PUBLISH = 16, /* the frame's reading, as it is now */
 };
 
 void board_init(struct board *board, uint16_t number, const char *name, uint64_t silence_us);
@@ -44,7 +45,7 @@ void board_init(struct board *board, uint16_t number, const char *name, uint64_t
 int board_came(struct board *board, uint64_t now_us);
 int board_went(struct board *board, enum cause cause);
 
-/* Takes one of its frames; a reading gets its name and time, and is remembered. Returns flags. */
+/* Takes one of its frames; a reading gets its time and goes through sensor_take. Returns flags. */
 unsigned board_take(struct board *board, struct frame *frame, uint64_t now_us);
 
 /* A damaged frame, of whichever board. Returns 1 when the state or cause changed, else 0. */

@@ -183,17 +183,20 @@ static const struct catalogue_entry entries[] = {
       "often." },
     /* serial ports and sensors */
     { "device-absent", "90237de7232aa9defed432292ed99a49", "The device is not there",
-      "No such port: the board is not plugged in, or has another name.",
-      "Plug it in, or correct `device`; `sensorgw ports` lists what there is. It is "
-      "looked for once a second." },
+      "No such port: the board is not plugged in, or has another name. Or no such GPIO chip, line "
+      "or "
+      "device of the kernel.",
+      "Plug it in, or correct `device`; `sensorgw ports` lists what there is. For a sensor without "
+      "a board see docs/gpio.md. It is looked for once a second." },
     { "device-denied", "521b55ada989d8e5d645f8997a98714f", "The device may not be opened",
-      "The service's user has no permission for the port.",
-      "The udev rule gives boards the group dialout, in which the service's user is. "
+      "The service's user has no permission for the port, or for the GPIO chip.",
+      "The udev rule gives boards the group dialout and GPIO chips the group gpio; the service's "
+      "user is in both. "
       "For a port of another kind see the unit's DeviceAllow=." },
     { "device-busy", "9e450909a8d12dea1ddfc65e144b2080", "Another program holds the device",
-      "The port is open elsewhere.",
-      "`sudo sensorgw ports` names the program. The udev rule keeps ModemManager "
-      "away." },
+      "The port is open elsewhere, or the GPIO line is used by another program or by a driver.",
+      "`sudo sensorgw ports` names the program that has a port, `sudo sensorgw check` the one that "
+      "has a line. The udev rule keeps ModemManager away." },
     { "device-lost", "13d38b6347e37c09f70c349f6dcb6633", "The device went away",
       "It was open, and hung up: unplugged, or its power failed.",
       "Plug it in again. It is looked for once a second." },
@@ -203,19 +206,21 @@ static const struct catalogue_entry entries[] = {
       "Swap the boards back, or change `node`; `!node=N` on its serial line gives a "
       "board another number." },
     { "node-silent", "c51ae08b372775813e57821b6396e022", "The board is silent",
-      "The port is open, and no frame has come for three intervals.",
+      "The port is open, and no frame has come for three intervals. Or a driver of the kernel does "
+      "not return from a read.",
       "Look at the board's power and sketch; `sensorgw monitor` shows what it says." },
     { "frames-damaged", "f0cbb970378b470c76428c7a968a89b8", "Frames arrive damaged",
       "Bytes come, and their checksum disagrees, several times running.",
       "Check `baud`, the cable and its length, and whether two programs share the "
       "port." },
-    { "sensor-failing", "a71cb47059208c65f7ef2db5b2ecaa17", "The board is well, its sensor is not",
-      "Several reads in a row failed. A single one is normal for a DHT11 and is not "
+    { "sensor-failing", "a71cb47059208c65f7ef2db5b2ecaa17", "The sensor cannot be read",
+      "The board, or the line, is well, but several reads in a row failed. A single one is normal "
+      "for a DHT11 and is not "
       "reported.",
       "Look at the sensor's wires and its pull-up. A sensor that hangs comes back "
       "when its power is switched off and on." },
     { "sensor-frozen", "2a4abf0bc32d81c6f8fc1b9f9c323459", "A sensor's value does not move",
-      "It has been the same for longer than frozen_h.",
+      "It has been the same for longer than frozen_h. It is published all the same.",
       "Compare it with another sensor, and replace it if need be." },
     { "sensor-range", "dc19c734aededaaa96aa305ba40f8266",
       "A sensor's values are outside its limits", "They are not published, but counted.",

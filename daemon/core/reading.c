@@ -53,6 +53,13 @@ const char *quantity_name(const char *key) {
     return key;
 }
 
+bool quantity_is_published(const char *name) {
+    for (size_t i = 0; i < sizeof(published) / sizeof(*published); i++)
+        if (strcmp(name, published[i].name) == 0)
+            return true;
+    return false;
+}
+
 static bool is_word(const char *text, size_t length, const char *word) {
     return length == strlen(word) && memcmp(text, word, length) == 0;
 }

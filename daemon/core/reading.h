@@ -44,6 +44,9 @@ bool name_is_valid(const char *name);
  * other. */
 const char *quantity_name(const char *key);
 
+/* Is it one of the names that are published for another key: "temperature"? */
+bool quantity_is_published(const char *name);
+
 /*
  * Reads "key=value" of length bytes: key 1 to 8 of a-z 0-9, value -?d{1,7}(.d{1,3})?, within
  * +-2147483.647 when it has three decimals.

@@ -21,11 +21,23 @@ void roster_init(struct roster *roster, const char *name, uint16_t only, uint64_
     board_init(&boards[0], only > 0 ? only : FIRST_NUMBER, name, silence_us);
 }
 
+void roster_condition(struct roster *roster, const struct conditioning_rules *rules) {
+    roster->rules = rules;
+    for (size_t i = 0; i < roster->count; i++)
+        roster->boards[i].sensor.conditioning.rules = rules;
+}
+
+static void add_board(struct roster *roster, struct board *board, uint16_t number,
+                      const char *name) {
+    board_init(board, number, name, roster->silence_us);
+    board->sensor.conditioning.rules = roster->rules;
+}
+
 void roster_name(struct roster *roster, uint16_t number, const char *name) {
     if (roster->stands_in)
         roster->count = 0;
     roster->stands_in = false;
-    board_init(&roster->boards[roster->count++], number, name, roster->silence_us);
+    add_board(roster, &roster->boards[roster->count++], number, name);
 }
 
 int roster_render_name(const char *name, uint16_t number, char ret[static NAME_MAX_LENGTH + 1]) {
@@ -56,7 +68,7 @@ static struct board *take_in(struct roster *roster, uint16_t number) {
         return NULL;
     board = &roster->boards[roster->stands_in ? 0 : roster->count++];
     if (!roster->stands_in || board->number != number)
-        board_init(board, number, name, roster->silence_us);
+        add_board(roster, board, number, name);
     roster->stands_in = false;
     roster->unnamed++;
     return board;
@@ -76,10 +88,14 @@ uint64_t roster_due_us(const struct roster *roster) {
     uint64_t first_us = UINT64_MAX;
 
     for (size_t i = 0; i < roster->count; i++) {
-        uint64_t due_us = board_due_us(&roster->boards[i]);
+        const struct board *board = &roster->boards[i];
+        uint64_t silent_us = board_due_us(board);
+        uint64_t held_us = conditioning_due_us(&board->sensor.conditioning);
 
-        if (due_us < first_us)
-            first_us = due_us;
+        if (silent_us < first_us)
+            first_us = silent_us;
+        if (held_us < first_us)
+            first_us = held_us;
     }
     return first_us;
 }

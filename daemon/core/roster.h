@@ -21,6 +21,7 @@ struct roster {
     char name[NAME_MAX_LENGTH + 1];
     uint16_t only; /* 0: any number */
     uint64_t silence_us;
+    const struct conditioning_rules *rules; /* borrowed; NULL: none */
     struct board *boards;
     size_t count;
     size_t capacity;
@@ -34,6 +35,9 @@ struct roster {
 void roster_init(struct roster *roster, const char *name, uint16_t only, uint64_t silence_us,
                  struct board *boards, size_t unnamed_max);
 
+/* What is done to the readings of all boards, also of those that are still to come. */
+void roster_condition(struct roster *roster, const struct conditioning_rules *rules);
+
 /* Names a board; before the first frame. */
 void roster_name(struct roster *roster, uint16_t number, const char *name);
 
@@ -41,7 +45,7 @@ void roster_name(struct roster *roster, uint16_t number, const char *name);
  */
 struct board *roster_find(struct roster *roster, uint16_t number);
 
-/* When the first of them is due; UINT64_MAX: none is. */
+/* When the first of them, or of their readings, is due; UINT64_MAX: none is. */
 uint64_t roster_due_us(const struct roster *roster);
 
 /* Writes "name-N". Returns 0, or -ENAMETOOLONG. */

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/direct_words.h"
+
 static const struct {
     const char *error;
     const char *meaning;
@@ -114,6 +116,8 @@ static int explain_failure(const struct board *board, const struct sensor_place 
                            size_t size) {
     const char *error = board->sensor.last_error;
 
+    if (board->sensor.cause != CAUSE_SENSOR_FAILING)
+        return sensor_explain_values(&board->sensor, text, size);
     return snprintf(
         text, size,
         "%s: the board on %s is well, but %s (%s, three times running). What to do: %s.",

@@ -63,9 +63,15 @@ static int on_silence(sd_event_source *timer, uint64_t usec, void *userdata) {
     struct boards *boards = userdata;
 
     boards->silence_at_us = NEVER;
-    for (size_t i = 0; i < boards->roster.count; i++)
-        if (board_check(&boards->roster.boards[i], now(boards)) > 0)
-            tell_changed(boards, &boards->roster.boards[i]);
+    for (size_t i = 0; i < boards->roster.count; i++) {
+        struct board *board = &boards->roster.boards[i];
+        struct reading held;
+
+        if (conditioning_release(&board->sensor.conditioning, now(boards), &held))
+            boards->output.sink(&held, boards->output.userdata);
+        if (board_check(board, now(boards)) > 0)
+            tell_changed(boards, board);
+    }
     return watch_silence(boards);
 }
 
@@ -95,7 +101,7 @@ static void take_frame(struct boards *boards, struct frame *frame) {
     source_log_hello(log_of(boards, board), board, news, boards->settings->device, now(boards));
     if (news & BOARD_CHANGED)
         tell_changed(boards, board);
-    if (news & BOARD_FRAME && frame->type == FRAME_READING)
+    if (news & BOARD_PUBLISH)
         boards->output.sink(&frame->reading, boards->output.userdata);
 }
 
@@ -159,6 +165,7 @@ static int fill_roster(struct boards *boards, size_t room) {
         return -ENOMEM;
     roster_init(&boards->roster, settings->name, settings->node, settings->silence_us, row,
                 SOURCE_NODES);
+    roster_condition(&boards->roster, &settings->rules);
     for (size_t i = 0; settings->node == 0 && i < settings->node_count; i++)
         roster_name(&boards->roster, settings->nodes[i].number, settings->nodes[i].name);
     return 0;
@@ -198,9 +205,19 @@ int boards_new(sd_event *loop, const struct source_settings *settings,
     return 0;
 }
 
+/* Whoever thins his readings wants the last one all the same. */
+static void let_go(struct boards *boards) {
+    struct reading held;
+
+    for (size_t i = 0; i < boards->roster.count; i++)
+        if (conditioning_let_go(&boards->roster.boards[i].sensor.conditioning, &held))
+            boards->output.sink(&held, boards->output.userdata);
+}
+
 struct boards *boards_free(struct boards *boards) {
     if (!boards)
         return NULL;
+    let_go(boards);
     (void)sd_event_source_disable_unref(boards->silence);
     (void)sd_event_unref(boards->loop);
     free(boards->roster.boards);
@@ -210,6 +227,7 @@ struct boards *boards_free(struct boards *boards) {
 
 void boards_adopt(struct boards *boards, const struct source_settings *settings) {
     boards->settings = settings;
+    roster_condition(&boards->roster, &settings->rules);
 }
 
 void boards_describe(const struct boards *boards, struct status *status) {

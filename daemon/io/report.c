@@ -44,6 +44,11 @@ static void add_values(cJSON *object, const struct reading *reading) {
     }
 }
 
+static void add_failures(cJSON *object, const struct sensor *sensor) {
+    for (size_t i = 0; i < SENSOR_FAILURES && sensor->failures[i].count > 0; i++)
+        add_number(object, sensor->failures[i].word, sensor->failures[i].count);
+}
+
 static cJSON *render_sensor(const struct sensor_status *status, uint64_t now_us) {
     const struct sensor *sensor = status->sensor;
     cJSON *object = cJSON_CreateObject();
@@ -59,8 +64,12 @@ static cJSON *render_sensor(const struct sensor_status *status, uint64_t now_us)
     }
     add_number(object, "readings", sensor->readings);
     add_number(object, "errors", sensor->errors);
-    if (sensor->last_error[0])
+    if (sensor->last_error[0]) {
         (void)cJSON_AddStringToObject(object, "last_error", sensor->last_error);
+        add_failures(cJSON_AddObjectToObject(object, "failures"), sensor);
+    }
+    add_number(object, "out_of_range", sensor->out_of_range);
+    add_number(object, "thinned", sensor->conditioning.thinned);
     add_number(object, "damaged", status->damaged);
     add_number(object, "lost_frames", status->lost_frames);
     return object;

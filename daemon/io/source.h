@@ -8,6 +8,7 @@
 
 #include <systemd/sd-event.h>
 
+#include "core/conditioning.h"
 #include "core/reading.h"
 #include "core/status.h"
 
@@ -20,13 +21,27 @@ struct node_settings {
 
 struct source_settings {
     const char *name;   /* of the sensor */
-    const char *driver; /* "serial" */
-    const char *device; /* a path, or usb:VID:PID[:SERIAL] */
+    const char *driver; /* "serial", "gpio", "iio" */
+    const char *place;  /* what it is read from, as it is called in sentences and in the state */
+    struct conditioning_rules rules;
+
+    /* serial, iio */
+    const char *device; /* a path, or usb:VID:PID[:SERIAL]; a name or a path of the kernel's */
+
+    /* serial */
     unsigned baud;
     uint64_t silence_us; /* 0: three times the board's interval */
     uint16_t node;       /* only this board; 0: any */
     const struct node_settings *nodes;
     size_t node_count;
+
+    /* gpio, iio */
+    uint64_t interval_us;
+
+    /* gpio */
+    const char *chip;  /* a path, or the chip's label */
+    const char *line;  /* a number, or the line's name */
+    const char *model; /* "dht11", "dht22" */
 };
 
 struct source_output {

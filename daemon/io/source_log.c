@@ -62,6 +62,17 @@ void source_log_board(struct source_log *log, const struct board *board,
                               { "NODE", LOG_NUMBER(board->number) }, CAUSE_FIELD(sensor->cause)));
 }
 
+void source_log_direct(struct source_log *log, const struct sensor *sensor,
+                       const struct direct_place *place) {
+    char sentence[DIRECT_WORDS_SIZE];
+
+    (void)direct_explain(sensor, place, sentence, sizeof(sentence));
+    (void)log_emit(next_priority(log, sensor->cause, sensor->state == SENSOR_OK), 0, sentence,
+                   LOG_FIELDS({ "DEVICE", place->name }, { "SENSOR", sensor->name },
+                              { "STATE", sensor_state_name(sensor->state) },
+                              CAUSE_FIELD(sensor->cause)));
+}
+
 static void log_restart(const struct board *board, unsigned news, const char *device,
                         uint64_t times) {
     const char *reset = news & BOARD_HELLO ? board->hello.reset : "-";

@@ -2,13 +2,15 @@
 #pragma once
 
 /*
- * What the journal hears of a serial port and its boards: one entry per change, a recovery at the
- * level of what it ends.
+ * What the journal hears of a source, of a port and of its boards or of a sensor: one entry per
+ * change, a recovery at the level of what it ends.
  *
- * Sentences are core/sensor_words.h's. A board that restarts or changes its hello all the time is
- * told SOURCE_LOG_HELLOS times a minute, with the restarts since the last time.
+ * Sentences are core/sensor_words.h's and core/direct_words.h's. A board that restarts or changes
+ * its hello all the time is told SOURCE_LOG_HELLOS times a minute, with the restarts since the last
+ * time.
  */
 
+#include "core/direct_words.h"
 #include "core/sensor_words.h"
 #include "io/source.h"
 
@@ -30,6 +32,10 @@ void source_log_ambiguous(const struct source_settings *settings, const char *pa
 
 void source_log_board(struct source_log *log, const struct board *board,
                       const struct sensor_place *place);
+
+/* The same for a sensor without a board. */
+void source_log_direct(struct source_log *log, const struct sensor *sensor,
+                       const struct direct_place *place);
 
 /* news: as board_take returned it. */
 void source_log_hello(struct source_log *log, const struct board *board, unsigned news,

@@ -4,10 +4,13 @@
 #include <errno.h>
 #include <string.h>
 
+#include "io/direct.h"
 #include "io/source_serial.h"
 
 static const struct source_driver *const drivers[] = {
     &source_serial_driver,
+    &source_gpio_driver,
+    &source_iio_driver,
 };
 
 struct running {
@@ -64,10 +67,43 @@ static bool same_nodes(const struct source_settings *a, const struct source_sett
     return true;
 }
 
+static bool same_text(const char *a, const char *b) {
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+static bool same_amounts(const struct quantity_amount *a, size_t a_count,
+                         const struct quantity_amount *b, size_t b_count) {
+    if (a_count != b_count)
+        return false;
+    for (size_t i = 0; i < a_count; i++)
+        if (a[i].amount != b[i].amount || !same_text(a[i].quantity, b[i].quantity))
+            return false;
+    return true;
+}
+
+static bool same_limits(const struct conditioning_rules *a, const struct conditioning_rules *b) {
+    if (a->limit_count != b->limit_count)
+        return false;
+    for (size_t i = 0; i < a->limit_count; i++)
+        if (a->limits[i].min != b->limits[i].min || a->limits[i].max != b->limits[i].max ||
+            !same_text(a->limits[i].quantity, b->limits[i].quantity))
+            return false;
+    return true;
+}
+
+static bool same_rules(const struct conditioning_rules *a, const struct conditioning_rules *b) {
+    return a->frozen_us == b->frozen_us && a->publish_us == b->publish_us && same_limits(a, b) &&
+           same_amounts(a->offsets, a->offset_count, b->offsets, b->offset_count) &&
+           same_amounts(a->changes, a->change_count, b->changes, b->change_count);
+}
+
 static bool same_settings(const struct source_settings *a, const struct source_settings *b) {
-    return strcmp(a->name, b->name) == 0 && strcmp(a->driver, b->driver) == 0 &&
-           strcmp(a->device, b->device) == 0 && a->baud == b->baud &&
-           a->silence_us == b->silence_us && a->node == b->node && same_nodes(a, b);
+    return same_text(a->name, b->name) && same_text(a->driver, b->driver) &&
+           same_text(a->device, b->device) && a->baud == b->baud &&
+           a->silence_us == b->silence_us && a->node == b->node && same_nodes(a, b) &&
+           a->interval_us == b->interval_us && same_text(a->chip, b->chip) &&
+           same_text(a->line, b->line) && same_text(a->model, b->model) &&
+           same_rules(&a->rules, &b->rules);
 }
 
 static struct running *find_same(const struct sources *sources,

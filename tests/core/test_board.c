@@ -48,13 +48,31 @@ Test(board, reading_gets_name_and_time_and_is_remembered) {
     struct frame frame = reading(1, 2000);
 
     cr_assert_eq(board_came(&board, 10 * SECOND), 0);
-    cr_assert_eq(board_take(&board, &frame, 11 * SECOND), BOARD_FRAME | BOARD_CHANGED);
+    cr_assert_eq(board_take(&board, &frame, 11 * SECOND),
+                 BOARD_FRAME | BOARD_CHANGED | BOARD_PUBLISH);
     cr_assert_eq(frame.reading.taken_us, 11 * SECOND);
     cr_assert_str_eq(frame.reading.sensor, "kitchen");
     cr_assert(board.sensor.has_reading);
     cr_assert_eq(board.sensor.readings, 1);
     cr_assert_eq(board.sensor.last.taken_us, 11 * SECOND);
     cr_assert_eq(board.sensor.state, SENSOR_OK);
+}
+
+Test(board, reading_that_its_sensor_cannot_give_is_not_published) {
+    struct board board = new_board();
+    struct frame greeting = {
+        .type = FRAME_HELLO,
+        .node = 1,
+        .hello = { .firmware = "0.1.0", .sensor = "dht11", .interval_ms = 2000, .reset = "P" },
+    };
+    struct frame frame = reading(1, 2000);
+
+    (void)board_take(&board, &greeting, SECOND);
+    frame.reading.count = 0;
+    cr_assert_eq(reading_add(&frame.reading, &(struct quantity){ "t", 601, 1 }), 0);
+    cr_assert_eq(board_take(&board, &frame, 2 * SECOND), BOARD_FRAME);
+    cr_assert_eq(board.sensor.readings, 0);
+    cr_assert_eq(board.sensor.out_of_range, 1);
 }
 
 Test(board, duplicate_is_nothing) {

@@ -111,3 +111,19 @@ Test(roster, is_due_when_the_first_of_its_boards_is) {
     (void)board_came(roster_find(&roster, 2), 3000000);
     cr_assert_eq(roster_due_us(&roster), 3000000 + BOARD_SILENCE_US);
 }
+
+Test(roster, conditions_the_boards_it_has_and_those_that_come) {
+    static const struct conditioning_rules rules = { .publish_us = 60000000 };
+    struct roster roster = new_roster(0);
+    struct reading reading = { .taken_us = 1000 };
+
+    roster_condition(&roster, &rules);
+    cr_assert_eq(roster_find(&roster, 1)->sensor.conditioning.rules, &rules);
+    cr_assert_eq(roster_find(&roster, 2)->sensor.conditioning.rules, &rules);
+
+    (void)sensor_take(&roster_find(&roster, 2)->sensor, &reading);
+    cr_assert_eq(roster_due_us(&roster), UINT64_MAX);
+    reading.taken_us = 2000;
+    (void)sensor_take(&roster_find(&roster, 2)->sensor, &reading);
+    cr_assert_eq(roster_due_us(&roster), 60001000, "when the held one is due");
+}

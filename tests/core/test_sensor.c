@@ -3,6 +3,7 @@
 
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
+#include <stdio.h>
 #include <string.h>
 
 static struct sensor sensor_in(enum sensor_state state, enum cause cause) {
@@ -288,6 +289,81 @@ Test(sensor, reports_what_is_wrong_now_when_it_goes_from_failing_to_damaged) {
     cr_expect_eq(sensor_note(&sensor, SENSOR_LINE_DAMAGED, CAUSE_NONE), 1);
     cr_expect_eq(sensor.state, SENSOR_DAMAGED);
     cr_expect_eq(sensor.cause, CAUSE_FRAMES_DAMAGED);
+}
+
+static struct reading reading_of(int32_t tenths, uint64_t taken_us) {
+    struct reading reading = { .taken_us = taken_us };
+
+    cr_assert_eq(reading_add(&reading, &(struct quantity){ "t", tenths, 1 }), 0);
+    return reading;
+}
+
+Test(sensor, takes_readings_inside_their_limits_only) {
+    static const struct quantity_limits limits[] = { { "temperature", 0, 30000 } };
+    static const struct conditioning_rules rules = { .limits = limits, .limit_count = 1 };
+    struct sensor sensor;
+    struct reading reading = reading_of(215, 7);
+
+    sensor_init(&sensor, "kitchen");
+    sensor.conditioning.rules = &rules;
+    cr_expect_eq(sensor_take(&sensor, &reading), SENSOR_CHANGED | SENSOR_PUBLISH);
+    cr_expect_str_eq(reading.sensor, "kitchen");
+    cr_expect_eq(sensor.state, SENSOR_OK);
+    for (unsigned i = 0; i < SENSOR_PATIENCE; i++) {
+        reading = reading_of(301, 8 + i);
+        cr_expect_eq(sensor_take(&sensor, &reading), i + 1 == SENSOR_PATIENCE ? SENSOR_CHANGED : 0);
+    }
+    cr_expect_eq(sensor.cause, CAUSE_SENSOR_RANGE);
+    cr_expect_eq(sensor.out_of_range, SENSOR_PATIENCE);
+    cr_expect_eq(sensor.readings, 1);
+    cr_expect_eq(sensor.last.taken_us, 7, "what is not published is no last reading");
+}
+
+Test(sensor, a_frozen_one_is_published_and_failing_until_it_moves) {
+    static const struct conditioning_rules rules = { .frozen_us = 100 };
+    struct sensor sensor;
+
+    sensor_init(&sensor, "kitchen");
+    sensor.conditioning.rules = &rules;
+    for (uint64_t now_us = 0; now_us <= 100; now_us += 10) {
+        struct reading reading = reading_of(215, now_us);
+
+        cr_expect(sensor_take(&sensor, &reading) & SENSOR_PUBLISH);
+        cr_expect_eq(sensor.cause, now_us == 100 ? CAUSE_SENSOR_FROZEN : CAUSE_NONE);
+    }
+    cr_expect_eq(sensor.state, SENSOR_FAILING);
+    for (int32_t i = 1; i <= SENSOR_PATIENCE; i++) {
+        struct reading reading = reading_of(215 + i, 100 + (uint64_t)i);
+
+        (void)sensor_take(&sensor, &reading);
+    }
+    cr_expect_eq(sensor.state, SENSOR_OK);
+}
+
+Test(sensor, counts_failures_by_their_word_and_no_more_words_than_it_has_room_for) {
+    struct sensor sensor = sound_sensor();
+    uint64_t sum = 0;
+
+    (void)sensor_fail(&sensor, "noresp");
+    (void)sensor_fail(&sensor, "cksum");
+    (void)sensor_fail(&sensor, "noresp");
+    cr_expect_str_eq(sensor.failures[0].word, "noresp");
+    cr_expect_eq(sensor.failures[0].count, 2);
+    cr_expect_str_eq(sensor.failures[1].word, "cksum");
+    cr_expect_eq(sensor.failures[1].count, 1);
+    cr_expect_str_eq(sensor.last_error, "noresp");
+    cr_expect_eq(sensor.state, SENSOR_FAILING);
+    for (unsigned i = 0; i < 100; i++) {
+        char word[16];
+
+        (void)snprintf(word, sizeof(word), "word%u", i);
+        (void)sensor_fail(&sensor, word);
+    }
+    for (size_t i = 0; i < SENSOR_FAILURES; i++)
+        sum += sensor.failures[i].count;
+    cr_expect_eq(sum, 103);
+    cr_expect_eq(sensor.errors, 103);
+    cr_expect_str_eq(sensor.failures[SENSOR_FAILURES - 1].word, "other");
 }
 
 Test(sensor, states_have_the_words_of_the_state_topic) {
