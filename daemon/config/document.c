@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <openssl/evp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -248,6 +249,17 @@ static int parse(struct config_document *document, const char *text) {
     return -EINVAL;
 }
 
+/* As sha256sum shows it: which file is in use can be compared with which file is there. */
+static void hash(const char *text, size_t size, char hex[static 65]) {
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned int length = 0;
+
+    if (EVP_Digest(text, size, digest, &length, EVP_sha256(), NULL) != 1)
+        length = 0;
+    for (unsigned int i = 0; i < length; i++)
+        (void)snprintf(hex + (size_t)2 * i, 3, "%02x", digest[i]);
+}
+
 static int read_and_parse(struct config_document *document) {
     CLEANUP(free_stringp) char *text = malloc(DOCUMENT_SIZE_MAX);
     ssize_t length;
@@ -262,6 +274,7 @@ static int read_and_parse(struct config_document *document) {
         document_error_at(document, 0, NULL, "is not a text: it holds a zero byte");
         return -EINVAL;
     }
+    hash(text, (size_t)length - 1, document->config.hash); /* the last newline is ours */
     r = scan_source(document, text);
     if (r < 0)
         return r;

@@ -2,6 +2,7 @@
 #include "config/forms.h"
 
 #include <arpa/inet.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "core/reading.h"
@@ -72,7 +73,7 @@ static const char *check_host(const char *text) {
     return is_host_name(text) ? NULL : "must be a host name or an IP address";
 }
 
-static const char *check_device(const char *text) {
+const char *form_check_port(const char *text) {
     struct usb_name name;
 
     if (usb_name_parse(text, &name) == 0)
@@ -84,6 +85,35 @@ static const char *check_device(const char *text) {
         return "must be a whole path such as /dev/ttyACM0, or usb:VID:PID as `sensorgw ports` "
                "shows it";
     return NULL;
+}
+
+static bool is_driver_name(const char *text) {
+    return text[strspn(text, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                             ":@._-")] == '\0';
+}
+
+const char *form_check_iio(const char *text) {
+    return text[0] == '/' || is_driver_name(text)
+               ? NULL
+               : "must be the sensor's name as /sys/bus/iio/devices/*/name has it, iio:device0, or "
+                 "a whole path";
+}
+
+static const char *check_quantity(const char *text) {
+    struct quantity quantity;
+    char assignment[QUANTITY_KEY_LENGTH + sizeof("=0")];
+    int n = snprintf(assignment, sizeof(assignment), "%s=0", text);
+
+    if (quantity_is_published(text))
+        return NULL;
+    if (n < 0 || (size_t)n >= sizeof(assignment) ||
+        quantity_parse(assignment, (size_t)n, &quantity) < 0)
+        return "must be a quantity: temperature, humidity, pressure, illuminance, voltage, or the "
+               "key in the board's frame (1 to 8 of a-z 0-9)";
+    return strcmp(quantity_name(text), text) == 0
+               ? NULL
+               : "must be called as it is published: temperature, humidity, pressure, illuminance, "
+                 "voltage";
 }
 
 static const char *check_path(const char *text) {
@@ -128,9 +158,12 @@ static const char *check_form(const struct key *key, const char *text) {
         return check_path(text);
     case FORM_ABSOLUTE_PATH:
         return check_absolute_path(text);
-    case FORM_DEVICE:
-        return check_device(text);
+    case FORM_QUANTITY:
+        return check_quantity(text);
     case FORM_TEXT:
+    case FORM_DEVICE:
+    case FORM_LINE:
+    case FORM_AMOUNT:
     case FORM_GROUP:
     case FORM_LIST:
     case FORM_INTEGER:
@@ -161,7 +194,10 @@ const char *form_name(enum form form) {
     case FORM_INTEGER:
         return "a whole number";
     case FORM_NUMBER:
+    case FORM_AMOUNT:
         return "a number";
+    case FORM_LINE:
+        return "a line's number, or its name in quotes";
     case FORM_CIPHERS:
     case FORM_CIPHERSUITES:
         return "names: [ \"...\", \"...\" ], or one text with colons between";
@@ -173,6 +209,7 @@ const char *form_name(enum form form) {
     case FORM_PATH:
     case FORM_ABSOLUTE_PATH:
     case FORM_DEVICE:
+    case FORM_QUANTITY:
         break;
     }
     return "a text in quotes";

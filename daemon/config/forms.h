@@ -11,6 +11,10 @@
 /* What is wrong with it, as the end of a sentence that begins with the key; NULL: nothing. */
 const char *form_check(const struct key *key, const char *text);
 
+/* The same for what a sensor's device must look like. */
+const char *form_check_port(const char *text);
+const char *form_check_iio(const char *text);
+
 /* "a text", "a whole number": what a key must hold. */
 const char *form_name(enum form form);
 

@@ -62,10 +62,15 @@ static const char *text_in(const struct key *key, const char *target) {
 static double number_in(const struct key *key, const char *target) {
     const char *at = target + key->field.offset;
     double scale = key->scale > 0 ? key->scale : 1;
+    int64_t amount;
     uint16_t half;
     uint32_t word;
     uint64_t whole;
 
+    if (key->form == FORM_AMOUNT) {
+        memcpy(&amount, at, sizeof(amount));
+        return (double)amount / scale;
+    }
     if (key->field.size == sizeof(half)) {
         memcpy(&half, at, sizeof(half));
         return half / scale;
@@ -79,11 +84,13 @@ static double number_in(const struct key *key, const char *target) {
 }
 
 static bool is_number(const struct key *key) {
-    return key->form == FORM_INTEGER || key->form == FORM_NUMBER;
+    return key->form == FORM_INTEGER || key->form == FORM_NUMBER || key->form == FORM_AMOUNT;
 }
 
 /* A number without a default is never 0 when it is set. */
 static bool is_set(const struct key *key, const char *target) {
+    if (key->form == FORM_AMOUNT)
+        return true; /* there is none without being set */
     if (is_number(key))
         return key->fallback || number_in(key, target) > 0;
     return text_in(key, target) != NULL;
@@ -171,7 +178,7 @@ static void print_group(struct printer *printer, enum group group, const char *p
     for (size_t i = 0; i < schema_length; i++) {
         char key_path[DOCUMENT_KEY_SIZE];
 
-        if (schema[i].group != group)
+        if (schema[i].group != group || !schema_applies(&schema[i], target))
             continue;
         document_key_join(key_path, path, schema[i].name);
         print_key(printer, &schema[i], key_path, target);

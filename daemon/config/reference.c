@@ -55,6 +55,7 @@ static void print_value(FILE *out, const struct key *key) {
                       key->unit ? " " : "", key->unit ? key->unit : "");
         break;
     case FORM_NUMBER:
+    case FORM_AMOUNT:
         (void)fprintf(out, "number, %.10g to %.10g%s%s", key->minimum, key->maximum,
                       key->unit ? " " : "", key->unit ? key->unit : "");
         break;
@@ -80,7 +81,13 @@ static void print_value(FILE *out, const struct key *key) {
         (void)fputs("absolute path", out);
         break;
     case FORM_DEVICE:
-        (void)fputs("absolute path or `usb:...`", out);
+        (void)fputs("path or name", out);
+        break;
+    case FORM_LINE:
+        (void)fputs("number or name", out);
+        break;
+    case FORM_QUANTITY:
+        (void)fputs("quantity", out);
         break;
     case FORM_CIPHERS:
     case FORM_CIPHERSUITES:
@@ -100,12 +107,19 @@ static void print_default(FILE *out, const struct key *key) {
         (void)fputs("not set", out);
 }
 
+static void print_drivers(FILE *out, const struct key *key) {
+    for (const char *const *driver = key->drivers; driver && *driver; driver++)
+        (void)fprintf(out, "%s`%s`%s", driver == key->drivers ? "" : ", ", *driver,
+                      driver[1] ? "" : ": ");
+}
+
 static void print_row(FILE *out, const struct key *key) {
     (void)fprintf(out, "| `%s` | ", key->name);
     print_value(out, key);
     (void)fputs(" | ", out);
     print_default(out, key);
     (void)fputs(" | ", out);
+    print_drivers(out, key);
     print_cell(out, key->about);
     (void)fputs(" |\n", out);
 }

@@ -17,7 +17,10 @@
 
 #define MILLISECONDS 1e3
 #define MICROSECONDS 1e6
+#define HOURS 3600e6
 #define MEBIBYTES (1024.0 * 1024.0)
+#define AMOUNT_IN(type, member) SCALED_IN(type, member, CONDITIONING_SCALE)
+#define AMOUNT_RANGE RANGE(-9999999, 9999999)
 
 enum {
     LENGTH_TEXT = 255,
@@ -27,6 +30,13 @@ enum {
 
 static const char *const versions[] = { "1.2", "1.3", "1.2-1.3", NULL };
 static const char *const durabilities[] = { "power", "crash", "outage", NULL };
+static const char *const models[] = { "dht11", "dht22", NULL };
+
+/* Whose keys they are. */
+static const char *const serial[] = { "serial", NULL };
+static const char *const gpio[] = { "gpio", NULL };
+static const char *const with_device[] = { "serial", "iio", NULL };
+static const char *const without_board[] = { "gpio", "iio", NULL };
 
 const struct key schema[] = {
     /* the whole file */
@@ -153,35 +163,105 @@ const struct key schema[] = {
       .about = "The state is published this often, and at every change." },
 
     { GROUP_SENSOR, "name", FORM_NAME, IN(struct source_settings, name), .is_required = true,
-      .about = "Part of the topic. Without `node` at most 58 characters, to leave room for the "
-               "number of further boards." },
+      .about =
+          "Part of the topic. With `serial` and without `node` at most 58 characters, to leave "
+          "room for the number of further boards." },
     { GROUP_SENSOR, "driver", FORM_TEXT, .maximum = 32, IN(struct source_settings, driver),
-      .fallback = "\"serial\"", .about = "How it is read: `serial` for a board on a serial port." },
+      .fallback = "\"serial\"",
+      .about = "How it is read: `serial`, a board on a serial port; `gpio`, a DHT11 or DHT22 on a "
+               "pin of this machine; `iio`, any sensor that a driver of the kernel reads." },
     { GROUP_SENSOR, "device", FORM_DEVICE, .maximum = LENGTH_TEXT,
-      IN(struct source_settings, device), .is_required = true,
-      .about = "The port: a path, or `usb:VID:PID` or `usb:VID:PID:SERIAL` as `sensorgw ports` "
-               "shows it. It is looked for anew whenever it was gone." },
+      IN(struct source_settings, device), .drivers = with_device, .is_required = true,
+      .about = "With `serial` the port: a path, or `usb:VID:PID` or `usb:VID:PID:SERIAL` as "
+               "`sensorgw ports` shows it. With `iio` the sensor's name (`cat "
+               "/sys/bus/iio/devices/*/name`), `iio:device0`, or a path. It is looked for anew "
+               "whenever it was gone." },
     { GROUP_SENSOR, "baud", FORM_INTEGER, RANGE(300, 4000000), IN(struct source_settings, baud),
-      .fallback = "115200", .unit = "bit/s",
+      .drivers = serial, .fallback = "115200", .unit = "bit/s",
       .about = "The port's speed, one that Linux has: 9600, 57600, 115200 ..." },
+    { GROUP_SENSOR, "chip", FORM_TEXT, .maximum = LENGTH_TEXT, IN(struct source_settings, chip),
+      .drivers = gpio, .is_required = true,
+      .about = "The GPIO chip: its label (`pinctrl-bcm2711`), which stays the same, or its device "
+               "(`/dev/gpiochip0`). docs/gpio.md has the labels of each Raspberry Pi." },
+    { GROUP_SENSOR, "line", FORM_LINE, .maximum = LENGTH_TEXT, IN(struct source_settings, line),
+      .drivers = gpio, .is_required = true,
+      .about = "The line of the sensor's data pin: its number on the chip (`4`) or its name "
+               "(`\"GPIO4\"`)." },
+    { GROUP_SENSOR, "model", FORM_WORD, .words = models, IN(struct source_settings, model),
+      .drivers = gpio, .fallback = "\"dht11\"", .about = "`dht22` also for an AM2302 or AM2301." },
+    { GROUP_SENSOR, "interval_s", FORM_NUMBER, RANGE(2, 86400),
+      SCALED_IN(struct source_settings, interval_us, MICROSECONDS), .drivers = without_board,
+      .fallback = "2.5", .unit = "s",
+      .about = "How often it is read. A DHT11 that is asked more often than every two seconds "
+               "answers with nonsense." },
     { GROUP_SENSOR, "silence_s", FORM_NUMBER, RANGE(0.1, 604800),
-      SCALED_IN(struct source_settings, silence_us, MICROSECONDS), .unit = "s",
+      SCALED_IN(struct source_settings, silence_us, MICROSECONDS), .drivers = serial, .unit = "s",
       .otherwise = "three times the interval that the board states",
       .about = "A sensor that is quiet for longer is `silent`." },
     { GROUP_SENSOR, "node", FORM_INTEGER, RANGE(1, 65535), IN(struct source_settings, node),
+      .drivers = serial,
       .otherwise = "any board: number 1 is the sensor itself, number N is `name-N`",
       .about = "Only the board of this number; another is `wrong-board`, said and not "
                "published." },
     { GROUP_SENSOR, "nodes", FORM_LIST, .members = GROUP_NODE, RANGE(1, 64),
-      IN(struct source_settings, nodes),
+      IN(struct source_settings, nodes), .drivers = serial,
       .count = { offsetof(struct source_settings, node_count), sizeof(size_t) },
       .element_size = sizeof(struct node_settings),
       .about = "Names for several boards on one port." },
+    { GROUP_SENSOR, "limits", FORM_LIST, .members = GROUP_LIMITS, RANGE(1, READING_QUANTITIES),
+      IN(struct source_settings, rules.limits),
+      .count = { offsetof(struct source_settings, rules.limit_count), sizeof(size_t) },
+      .element_size = sizeof(struct quantity_limits),
+      .otherwise = "-20 to 60 °C and 0 to 100 % for a DHT11, -40 to 80 °C and 0 to 100 % for a "
+                   "DHT22, none for other sensors",
+      .about = "A reading with a value outside is not published, but counted and said." },
+    { GROUP_SENSOR, "offset", FORM_LIST, .members = GROUP_OFFSET, RANGE(1, READING_QUANTITIES),
+      IN(struct source_settings, rules.offsets),
+      .count = { offsetof(struct source_settings, rules.offset_count), sizeof(size_t) },
+      .element_size = sizeof(struct quantity_amount),
+      .about = "Added to what the sensor gives, whose digits stay as they are: 21.5 and 0.25 make "
+               "21.8." },
+    { GROUP_SENSOR, "frozen_h", FORM_NUMBER, RANGE(0.1, 8760),
+      SCALED_IN(struct source_settings, rules.frozen_us, HOURS), .unit = "h",
+      .otherwise = "never suspected",
+      .about = "A sensor one of whose values has not moved for so long is `failing` for the cause "
+               "`sensor-frozen`; it is published all the same." },
+    { GROUP_SENSOR, "publish", FORM_GROUP, .members = GROUP_PUBLISH },
 
     { GROUP_NODE, "id", FORM_INTEGER, RANGE(1, 65535), IN(struct node_settings, number),
       .is_required = true, .about = "The board's number." },
     { GROUP_NODE, "name", FORM_NAME, IN(struct node_settings, name), .is_required = true,
       .about = "The name of the sensor on it." },
+
+    { GROUP_LIMITS, "quantity", FORM_QUANTITY, IN(struct quantity_limits, quantity),
+      .is_required = true,
+      .about = "As it is published: `temperature`, `humidity`, `pressure` ..." },
+    { GROUP_LIMITS, "min", FORM_AMOUNT, AMOUNT_RANGE, AMOUNT_IN(struct quantity_limits, min),
+      .is_required = true, .about = "The least that is believed, in the unit that is published." },
+    { GROUP_LIMITS, "max", FORM_AMOUNT, AMOUNT_RANGE, AMOUNT_IN(struct quantity_limits, max),
+      .is_required = true, .about = "The most." },
+
+    { GROUP_OFFSET, "quantity", FORM_QUANTITY, IN(struct quantity_amount, quantity),
+      .is_required = true, .about = "As it is published." },
+    { GROUP_OFFSET, "value", FORM_AMOUNT, AMOUNT_RANGE, AMOUNT_IN(struct quantity_amount, amount),
+      .is_required = true, .about = "What is added to it." },
+
+    { GROUP_PUBLISH, "interval_s", FORM_NUMBER, RANGE(1, 86400),
+      SCALED_IN(struct source_settings, rules.publish_us, MICROSECONDS), .unit = "s",
+      .otherwise = "every reading",
+      .about = "Of the readings in such a time only the last is published." },
+    { GROUP_PUBLISH, "change", FORM_LIST, .members = GROUP_CHANGE, RANGE(1, READING_QUANTITIES),
+      IN(struct source_settings, rules.changes),
+      .count = { offsetof(struct source_settings, rules.change_count), sizeof(size_t) },
+      .element_size = sizeof(struct quantity_amount),
+      .about = "A value that has moved so much since the last reading that was published is "
+               "published at once." },
+
+    { GROUP_CHANGE, "quantity", FORM_QUANTITY, IN(struct quantity_amount, quantity),
+      .is_required = true, .about = "As it is published." },
+    { GROUP_CHANGE, "value", FORM_AMOUNT, RANGE(0.001, 9999999),
+      AMOUNT_IN(struct quantity_amount, amount), .is_required = true,
+      .about = "How far it has to move, up or down." },
 };
 
 const size_t schema_length = sizeof(schema) / sizeof(*schema);
@@ -203,6 +283,11 @@ static const struct {
     [GROUP_STATE] = { "state", "The topic `gateways/{gateway}`." },
     [GROUP_SENSOR] = { "sensors[]", "Each element of `sensors`." },
     [GROUP_NODE] = { "sensors[].nodes[]", "Each element of `nodes`." },
+    [GROUP_LIMITS] = { "sensors[].limits[]", "Each element of `limits`." },
+    [GROUP_OFFSET] = { "sensors[].offset[]", "Each element of `offset`." },
+    [GROUP_PUBLISH] = { "sensors[].publish",
+                        "Fewer readings. What is left out is counted as `thinned`." },
+    [GROUP_CHANGE] = { "sensors[].publish.change[]", "Each element of `change`." },
 };
 
 #define NO_PLAIN_MODE                                                                \
@@ -245,6 +330,17 @@ static const struct {
     { GROUP_TLS, "check_hostname", NO_BLIND_TRUST },
     { GROUP_TLS, "passphrase", NO_SECRETS "tls.passphrase_file" },
 };
+
+bool schema_applies(const struct key *key, const void *target) {
+    const struct source_settings *sensor = target;
+
+    if (key->group != GROUP_SENSOR || !key->drivers)
+        return true;
+    for (const char *const *driver = key->drivers; sensor->driver && *driver; driver++)
+        if (strcmp(*driver, sensor->driver) == 0)
+            return true;
+    return false;
+}
 
 const char *schema_group_path(enum group group) {
     return groups[group].path;

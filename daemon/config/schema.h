@@ -23,6 +23,10 @@ enum group {
     GROUP_STATE,
     GROUP_SENSOR,
     GROUP_NODE,
+    GROUP_LIMITS,
+    GROUP_OFFSET,
+    GROUP_PUBLISH,
+    GROUP_CHANGE,
     GROUP_COUNT,
 };
 
@@ -31,6 +35,7 @@ enum form {
     FORM_LIST,    /* ( { keys of members }, ... ) */
     FORM_INTEGER, /* minimum to maximum */
     FORM_NUMBER,  /* the same; a fraction is welcome */
+    FORM_AMOUNT,  /* the same, below zero as well; stored as int64_t */
     FORM_TEXT,    /* printable UTF-8 */
     FORM_WORD,    /* one of words */
     FORM_NAME,    /* a gateway, a sensor: name_is_valid() */
@@ -38,7 +43,9 @@ enum form {
     FORM_TOPIC,   /* topic_template_is_valid() */
     FORM_PATH,    /* made absolute */
     FORM_ABSOLUTE_PATH,
-    FORM_DEVICE,       /* a path, or usb:VID:PID[:SERIAL] */
+    FORM_DEVICE,       /* what it must look like depends on the driver */
+    FORM_LINE,         /* a number, or a name */
+    FORM_QUANTITY,     /* "temperature": as it is published */
     FORM_CIPHERS,      /* of TLS 1.2: text with colons, array or list */
     FORM_CIPHERSUITES, /* of TLS 1.3, the same way */
 };
@@ -57,6 +64,7 @@ struct key {
     double minimum; /* of a number; of a list's length */
     double maximum; /* also of a text's length */
     const char *const *words;
+    const char *const *drivers; /* of a sensor's key: those that have it; NULL: all */
     bool is_required;
     const char *fallback;  /* the value when it is not set, as it would be written */
     const char *otherwise; /* what happens then, where no value can say it */
@@ -70,6 +78,9 @@ struct key {
 
 extern const struct key schema[];
 extern const size_t schema_length;
+
+/* Does it concern the sensor, by its driver? True for every other group. */
+bool schema_applies(const struct key *key, const void *target);
 
 /* The path of a group: "", "brokers[]", "tls". */
 const char *schema_group_path(enum group group);

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Rules among sensors: each has a driver and a port of its own, and no name can come from two
- * boards.
+ * Rules among sensors: each has a driver, that driver's keys and a place of its own, and no name
+ * can come from two boards.
  */
 
 #include "config/document.h"

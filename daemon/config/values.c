@@ -27,9 +27,14 @@ static void store_text(const struct place *place, const char *text) {
 
 static void store_number(const struct place *place, double value) {
     double scale = place->key->scale > 0 ? place->key->scale : 1;
-    uint64_t whole = (uint64_t)(value * scale + 0.5);
+    double scaled = value * scale + (value < 0 ? -0.5 : 0.5);
+    uint64_t whole = scaled < 0 ? 0 : (uint64_t)scaled;
     char *target = place->target + place->key->field.offset;
 
+    if (place->key->form == FORM_AMOUNT) {
+        memcpy(target, &(int64_t){ (int64_t)scaled }, sizeof(int64_t));
+        return;
+    }
     if (place->key->field.size == sizeof(uint16_t))
         memcpy(target, &(uint16_t){ (uint16_t)whole }, sizeof(uint16_t));
     else if (place->key->field.size == sizeof(uint32_t))
@@ -83,6 +88,25 @@ static void read_text(const struct place *place, const config_setting_t *setting
                        FORM_SHOW(text));
 }
 
+/* A number is as good as a text here. */
+static void read_line(const struct place *place, const config_setting_t *setting) {
+    int type = config_setting_type(setting);
+    int number;
+
+    if (document_line_is_refused(place->document, config_setting_source_line(setting)))
+        return;
+    if (type != CONFIG_TYPE_INT) {
+        read_text(place, setting);
+        return;
+    }
+    number = config_setting_get_int(setting);
+    if (number >= 0)
+        store_text(place, document_text(place->document, "%d", number));
+    else
+        document_error(place->document, place->path, "%s must be a number of 0 or more, is %d",
+                       place->path, number);
+}
+
 static void read_number(const struct place *place, const config_setting_t *setting) {
     const struct key *key = place->key;
     int type = config_setting_type(setting);
@@ -92,7 +116,7 @@ static void read_number(const struct place *place, const config_setting_t *setti
         return;
     if (type == CONFIG_TYPE_INT) {
         value = config_setting_get_int(setting);
-    } else if (type == CONFIG_TYPE_FLOAT && key->form == FORM_NUMBER) {
+    } else if (type == CONFIG_TYPE_FLOAT && key->form != FORM_INTEGER) {
         value = config_setting_get_float(setting);
     } else {
         refuse_type(place, setting);
@@ -227,6 +251,8 @@ static void use_fallback(const struct place *place) {
 }
 
 static void read_missing(const struct place *place) {
+    if (!schema_applies(place->key, place->target))
+        return;
     if (place->key->form == FORM_GROUP)
         read_group(place->document, place->key->members, place->path, NULL, place->target);
     else if (place->key->is_required)
@@ -253,7 +279,11 @@ static void read_key(const struct place *place, const config_setting_t *setting)
         break;
     case FORM_INTEGER:
     case FORM_NUMBER:
+    case FORM_AMOUNT:
         read_number(place, setting);
+        break;
+    case FORM_LINE:
+        read_line(place, setting);
         break;
     case FORM_CIPHERS:
     case FORM_CIPHERSUITES:
@@ -267,6 +297,7 @@ static void read_key(const struct place *place, const config_setting_t *setting)
     case FORM_PATH:
     case FORM_ABSOLUTE_PATH:
     case FORM_DEVICE:
+    case FORM_QUANTITY:
         read_text(place, setting);
         break;
     }

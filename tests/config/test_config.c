@@ -39,7 +39,15 @@ static const char full[] =
     "  { name = \"kitchen\"; driver = \"serial\"; device = \"usb:2341:0043:7533\"; baud = 9600;\n"
     "    silence_s = 1.5; nodes = ( { id = 2; name = \"cellar\"; }, { id = 7; name = \"attic\"; } "
     "); },\n"
-    "  { name = \"garden\"; device = \"/dev/ttyUSB0\"; node = 3; }\n"
+    "  { name = \"garden\"; device = \"/dev/ttyUSB0\"; node = 3;\n"
+    "    limits = ( { quantity = \"temperature\"; min = -12.5; max = 45; },\n"
+    "               { quantity = \"soil\"; min = 0; max = 1023; } );\n"
+    "    offset = ( { quantity = \"humidity\"; value = -0.25; } ); frozen_h = 1.5;\n"
+    "    publish: { interval_s = 60; change = ( { quantity = \"temperature\"; value = 0.5; } ); }; "
+    "},\n"
+    "  { name = \"hall\"; driver = \"gpio\"; chip = \"pinctrl-bcm2711\"; line = \"GPIO4\";\n"
+    "    model = \"dht22\"; interval_s = 10; },\n"
+    "  { name = \"loft\"; driver = \"iio\"; device = \"bme280\"; interval_s = 5.5; }\n"
     ");\n";
 
 static void assert_in_folder(const char *path, const char *name) {
@@ -78,7 +86,7 @@ Test(config, every_key_lands_in_its_setting) {
     cr_assert_eq(config->spool.max_bytes, 16 * 1024 * 1024);
     cr_assert_eq(config->spool.durability, SPOOL_POWER);
     cr_assert_eq(config->state_interval_us, 5000000);
-    cr_assert_eq(config->sources.count, 2);
+    cr_assert_eq(config->sources.count, 4);
     cr_assert_str_eq(sensor[0].name, "kitchen");
     cr_assert_str_eq(sensor[0].driver, "serial");
     cr_assert_str_eq(sensor[0].device, "usb:2341:0043:7533");
@@ -92,6 +100,55 @@ Test(config, every_key_lands_in_its_setting) {
     cr_assert_str_eq(sensor[0].nodes[1].name, "attic");
     cr_assert_str_eq(sensor[1].name, "garden");
     cr_assert_eq(sensor[1].node, 3);
+}
+
+Test(config, every_key_of_a_sensor_without_a_board_lands_in_its_setting) {
+    CLEANUP(config_freep) struct config *config = harness_sound(full);
+    const struct source_settings *sensor = config->sources.sources;
+
+    cr_assert_str_eq(sensor[0].place, "usb:2341:0043:7533");
+    cr_assert_str_eq(sensor[2].driver, "gpio");
+    cr_assert_str_eq(sensor[2].chip, "pinctrl-bcm2711");
+    cr_assert_str_eq(sensor[2].line, "GPIO4");
+    cr_assert_str_eq(sensor[2].model, "dht22");
+    cr_assert_eq(sensor[2].interval_us, 10000000);
+    cr_assert_str_eq(sensor[2].place, "gpio:pinctrl-bcm2711:GPIO4");
+    cr_assert_eq(sensor[2].baud, 0);
+    cr_assert_str_eq(sensor[3].driver, "iio");
+    cr_assert_str_eq(sensor[3].device, "bme280");
+    cr_assert_str_eq(sensor[3].place, "iio:bme280");
+    cr_assert_eq(sensor[3].interval_us, 5500000);
+}
+
+Test(config, every_rule_for_readings_lands_in_its_setting) {
+    CLEANUP(config_freep) struct config *config = harness_sound(full);
+    const struct conditioning_rules *rules = &config->sources.sources[1].rules;
+
+    cr_assert_eq(rules->limit_count, 2);
+    cr_assert_str_eq(rules->limits[0].quantity, "temperature");
+    cr_assert_eq(rules->limits[0].min, -12500);
+    cr_assert_eq(rules->limits[0].max, 45000);
+    cr_assert_str_eq(rules->limits[1].quantity, "soil");
+    cr_assert_eq(rules->offset_count, 1);
+    cr_assert_str_eq(rules->offsets[0].quantity, "humidity");
+    cr_assert_eq(rules->offsets[0].amount, -250);
+    cr_assert_eq(rules->frozen_us, UINT64_C(5400000000));
+    cr_assert_eq(rules->publish_us, 60000000);
+    cr_assert_eq(rules->change_count, 1);
+    cr_assert_eq(rules->changes[0].amount, 500);
+}
+
+Test(config, a_line_may_be_a_number) {
+    CLEANUP(config_freep)
+    struct config *config = harness_sound(
+        BROKERS TLS "sensors = ( { name = \"a\"; driver = \"gpio\"; chip = \"gpiochip0\"; "
+                    "line = 17; } );\n");
+    const struct source_settings *sensor = config->sources.sources;
+
+    cr_assert_str_eq(sensor->line, "17");
+    cr_assert_str_eq(sensor->model, "dht11");
+    cr_assert_eq(sensor->interval_us, 2500000);
+    cr_assert_str_eq(sensor->place, "gpio:gpiochip0:17");
 }
 
 Test(config, every_tls_key_lands_in_its_setting) {
@@ -110,17 +167,36 @@ Test(config, every_tls_key_lands_in_its_setting) {
     cr_assert_eq(tls->expiry_warning_days, 14);
 }
 
-/* The name of a key in the first element of its group, but for node: the second sensor has it. */
+/* Which of the sensors above has a key, by the group that it is in or by itself. */
+static char sensor_with(const struct key *key) {
+    static const char *const of_third[] = { "chip", "line", "model", "interval_s" };
+    static const char *const of_second[] = { "node", "limits", "offset", "frozen_h", "publish" };
+
+    if (key->group == GROUP_LIMITS || key->group == GROUP_OFFSET || key->group == GROUP_PUBLISH ||
+        key->group == GROUP_CHANGE)
+        return '1';
+    for (size_t i = 0; i < sizeof(of_third) / sizeof(*of_third); i++)
+        if (key->group == GROUP_SENSOR && strcmp(key->name, of_third[i]) == 0)
+            return '2';
+    for (size_t i = 0; i < sizeof(of_second) / sizeof(*of_second); i++)
+        if (key->group == GROUP_SENSOR && strcmp(key->name, of_second[i]) == 0)
+            return '1';
+    return '0';
+}
+
+/* The name of a key in the first element of its group that has it. */
 static const char *example_of(const struct key *key) {
     static char path[DOCUMENT_KEY_SIZE];
     const char *group = schema_group_path(key->group);
+    bool is_first = true;
     size_t length = 0;
 
     for (; *group != '\0'; group++) {
         path[length++] = *group;
-        if (*group == '[')
-            path[length++] =
-                key->group == GROUP_SENSOR && strcmp(key->name, "node") == 0 ? '1' : '0';
+        if (*group != '[')
+            continue;
+        path[length++] = is_first ? sensor_with(key) : '0';
+        is_first = false;
     }
     (void)snprintf(path + length, sizeof(path) - length, "%s%s", length > 0 ? "." : "", key->name);
     return path;
@@ -185,16 +261,26 @@ static const char *const around[GROUP_COUNT] = {
     [GROUP_SPOOL] = SOUND "spool: { %s };\n",
     [GROUP_STATE] = SOUND "state: { %s };\n",
     [GROUP_SENSOR] = BROKERS TLS "sensors = ( { name = \"a\"; device = \"/dev/a\"; %s } );\n",
+    [GROUP_PUBLISH] =
+        BROKERS TLS "sensors = ( { name = \"a\"; device = \"/dev/a\"; publish: { %s }; "
+                    "} );\n",
 };
+
+static const char around_gpio[] =
+    BROKERS TLS "sensors = ( { name = \"a\"; driver = \"gpio\"; chip = \"c\"; line = 4; %s } );\n";
+
+static bool is_of_gpio(const struct key *key) {
+    return key->drivers && strcmp(key->drivers[0], "gpio") == 0;
+}
 
 static void load_setting(const struct key *key, const char *value, struct outcome *ret) {
     char setting[64];
     char text[1024];
-    const char *gap = strstr(around[key->group], "%s");
+    const char *whole = is_of_gpio(key) ? around_gpio : around[key->group];
+    const char *gap = strstr(whole, "%s");
 
     (void)snprintf(setting, sizeof(setting), "%s = %s;", key->name, value);
-    (void)snprintf(text, sizeof(text), "%.*s%s%s", (int)(gap - around[key->group]),
-                   around[key->group], setting, gap + 2);
+    (void)snprintf(text, sizeof(text), "%.*s%s%s", (int)(gap - whole), whole, setting, gap + 2);
     harness_load(text, ret);
 }
 
@@ -247,7 +333,7 @@ Test(config, every_key_refuses_other_types) {
             const char *value = is_optional_number(key) ? numbers[j] : texts[j];
             char expected[64];
 
-            if (is_list && j == 3)
+            if ((is_list && j == 3) || (key->form == FORM_GROUP && j == 4))
                 continue;
             (void)snprintf(expected, sizeof(expected), ".%s must be ", key->name);
             load_setting(key, value, &outcome);
@@ -278,6 +364,7 @@ Test(config, an_integer_is_taken_where_a_number_is_meant_and_not_the_reverse) {
                 "  { " two " } );\n"
 #define A "name = \"a\"; device = \"/dev/a\"; "
 #define B "name = \"b\"; device = \"/dev/b\"; "
+#define ON_GPIO "name = \"a\"; driver = \"gpio\"; chip = \"c\"; line = 4; "
 
 struct refusal {
     char text[640];
@@ -297,10 +384,6 @@ ParameterizedTestParameters(config, every_rule_has_its_error) {
         { SOUND "spool: { max = 3; };", 4, "spool.max, did you mean spool.max_mb?" },
         { IN_BROKER("host = \"b\"; prot = 1;"), 1,
           "brokers[0].prot, did you mean brokers[0].port?" },
-        { IN_SENSOR(A "chip = 0;"), 3, "unknown key sensors[0].chip" },
-        { IN_SENSOR(A "line = 4;"), 3, "unknown key sensors[0].line" },
-        { IN_SENSOR(A "limits = ();"), 3, "unknown key sensors[0].limits" },
-        { IN_SENSOR(A "offset = ();"), 3, "unknown key sensors[0].offset" },
 
         /* what must be there */
         { TLS SENSORS, 0, "brokers is not set" },
@@ -405,8 +488,61 @@ ParameterizedTestParameters(config, every_rule_has_its_error) {
         { SOUND "reconnect: { max_s = 0.5; };", 4,
           "min_s (1 s) is more than reconnect.max_s (0.5" },
 
+        /* drivers and their keys */
+        { IN_SENSOR("name = \"a\";"), 3, "sensors[0].device is not set" },
+        { IN_SENSOR("name = \"a\"; driver = \"iio\";"), 3, "sensors[0].device is not set" },
+        { IN_SENSOR("name = \"a\"; driver = \"gpio\"; line = 4;"), 3,
+          "sensors[0].chip is not set" },
+        { IN_SENSOR("name = \"a\"; driver = \"gpio\"; chip = \"c\";"), 3,
+          "sensors[0].line is not set" },
+        { IN_SENSOR(ON_GPIO "device = \"/dev/a\";"), 3,
+          "sensors[0].device is for driver \"serial\" and \"iio\", and this one is \"gpio\"" },
+        { IN_SENSOR(ON_GPIO "baud = 9600;"), 3, "sensors[0].baud is for driver \"serial\"" },
+        { IN_SENSOR(ON_GPIO "node = 1;"), 3, "sensors[0].node is for driver \"serial\"" },
+        { IN_SENSOR(A "interval_s = 5;"), 3, "sensors[0].interval_s is for driver \"gpio\" and" },
+        { IN_SENSOR(A "model = \"dht22\";"), 3, "sensors[0].model is for driver \"gpio\"" },
+        { IN_SENSOR(ON_GPIO "interval_s = 1.9;"), 3, "interval_s must be between 2 and 86400 s" },
+        { IN_SENSOR(ON_GPIO "model = \"dht21\";"), 3, "must be one of \"dht11\", \"dht22\"" },
+        { IN_SENSOR("name = \"a\"; driver = \"gpio\"; chip = \"c\"; line = -1;"), 3,
+          "sensors[0].line must be a number of 0 or more" },
+        { IN_SENSOR("name = \"a\"; driver = \"gpio\"; chip = \"c\"; line = 1.5;"), 3,
+          "sensors[0].line must be a line's number" },
+        { IN_SENSOR("name = \"a\"; driver = \"iio\"; device = \"a b\";"), 3,
+          "sensors[0].device must be the sensor's name" },
+        { TWO_SENSORS("name = \"a\"; driver = \"gpio\"; chip = \"c\"; line = 4;",
+                      "name = \"b\"; driver = \"gpio\"; chip = \"c\"; line = \"4\";"),
+          5, "sensors[1].line: sensors[0] is read from the same place, gpio:c:4" },
+        { TWO_SENSORS("name = \"a\"; driver = \"iio\"; device = \"x\";",
+                      "name = \"b\"; driver = \"iio\"; device = \"x\";"),
+          5, "sensors[1].device: sensors[0] is read from the same place, iio:x" },
+
+        /* what is done to readings */
+        { IN_SENSOR(A "limits = ( { quantity = \"t\"; min = 0; max = 1; } );"), 3,
+          "must be called as it is published" },
+        { IN_SENSOR(A "limits = ( { quantity = \"Temperature\"; min = 0; max = 1; } );"), 3,
+          "must be a quantity: temperature" },
+        { IN_SENSOR(A "limits = ( { quantity = \"temperature\"; min = 0; } );"), 3,
+          "sensors[0].limits[0].max is not set" },
+        { IN_SENSOR(A "limits = ( { quantity = \"soil\"; min = 2; max = 1.5; } );"), 3,
+          "sensors[0].limits[0].min (2) is more than max (1.5)" },
+        { IN_SENSOR(A "limits = ( { quantity = \"soil\"; min = 0; max = 1; }, "
+                      "{ quantity = \"soil\"; min = 0; max = 1; } );"),
+          3, "sensors[0].limits[1].quantity is \"soil\" a second time" },
+        { IN_SENSOR(A "offset = ( { quantity = \"soil\"; value = 1e8; } );"), 3,
+          "must be between -9999999 and 9999999" },
+        { IN_SENSOR(A "offset = ( { quantity = \"soil\"; value = 1; }, "
+                      "{ quantity = \"soil\"; value = 2; } );"),
+          3, "sensors[0].offset[1].quantity is \"soil\" a second time" },
+        { IN_SENSOR(A "publish: { change = ( { quantity = \"soil\"; value = 1; } ); };"), 3,
+          "sensors[0].publish.change is set without publish.interval_s" },
+        { IN_SENSOR(A "publish: { interval_s = 60; change = ( { quantity = \"soil\"; value = 0; } "
+                      "); };"),
+          3, "value must be between 0.001 and 9999999" },
+        { IN_SENSOR(A "publish: { interval = 60; };"), 3,
+          "unknown key sensors[0].publish.interval, did you mean sensors[0].publish.interval_s?" },
+
         /* sensors among themselves */
-        { IN_SENSOR(A "driver = \"gpio\";"), 3, "there is no driver \"gpio\"" },
+        { IN_SENSOR(A "driver = \"gpoi\";"), 3, "there is no driver \"gpoi\"" },
         { IN_SENSOR(A "baud = 9601;"), 3,
           "sensors[0].baud must be a speed that serial ports have" },
         { IN_SENSOR(A "node = 1; nodes = ( { id = 2; name = \"n\"; } );"), 3,

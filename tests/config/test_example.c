@@ -93,7 +93,8 @@ Test(example, every_key_is_in_it_with_its_default) {
         char expected[96];
 
         if (key->form == FORM_GROUP)
-            (void)snprintf(expected, sizeof(expected), "\n%s: {", key->name);
+            (void)snprintf(expected, sizeof(expected), "%s%s: {",
+                           key->group == GROUP_ROOT ? "\n" : "", key->name);
         else if (key->fallback)
             (void)snprintf(expected, sizeof(expected), "#%s = %s;", key->name, key->fallback);
         else
