@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 
 enum {
-    PAGE_SIZE_BYTES = 1024,
+    PAGE_SIZE_BYTES = 512, /* a reading costs a page of log: half of it is half the wear */
     CACHE_KIB = 256,
     FORMAT = 1,               /* user_version */
     APPLICATION = 0x53475731, /* "SGW1" */
