@@ -416,6 +416,9 @@ Test(source_serial, sensor_errors_are_told_and_never_published) {
 Test(source_serial, restart_by_the_watchdog_is_said) {
     struct pty pty;
     struct rig rig = rig_on(&pty);
+    uint64_t began_us = 0;
+    uint64_t ended_us = 0;
+    uint64_t minutes;
 
     begin(&rig, 1);
     wait_for_question(&rig, &pty);
@@ -423,13 +426,17 @@ Test(source_serial, restart_by_the_watchdog_is_said) {
     send_reading(&pty, 1, 20);
     pty_send(&pty, "SGW1,H,1,0,0,fw=0.1.0,sens=dht11,int=2000,rst=W");
     WAIT_FOR(&rig, entries_saying("restarted by its watchdog") == 1);
+    (void)sd_event_now(rig.loop, CLOCK_BOOTTIME, &began_us);
     for (unsigned i = 0; i < 50; i++) {
         send_reading(&pty, 1, 20);
         pty_send(&pty, "SGW1,H,1,0,0,fw=0.1.0,sens=dht11,int=2000,rst=W");
         turn(&rig);
     }
     run_for(&rig, 1000);
-    cr_assert_leq(entries_saying("restarted by its watchdog"), 5, "a boot loop floods the journal");
+    (void)sd_event_now(rig.loop, CLOCK_BOOTTIME, &ended_us);
+    minutes = (ended_us - began_us) / 60000000 + 1; /* on a loaded machine the fast clock runs on */
+    cr_assert_leq(entries_saying("restarted by its watchdog"), 1 + 4 * minutes,
+                  "a boot loop floods the journal");
     end(&rig);
 }
 
