@@ -434,8 +434,8 @@ Test(source_serial, restart_by_the_watchdog_is_said) {
     }
     run_for(&rig, 1000);
     (void)sd_event_now(rig.loop, CLOCK_BOOTTIME, &ended_us);
-    minutes = (ended_us - began_us) / 60000000 + 1; /* on a loaded machine the fast clock runs on */
-    cr_assert_leq(entries_saying("restarted by its watchdog"), 1 + 4 * minutes,
+    minutes = (ended_us - began_us) / 60000000 + 2; /* begun; on a loaded machine many */
+    cr_assert_leq(entries_saying("restarted by its watchdog"), 4 * minutes,
                   "a boot loop floods the journal");
     end(&rig);
 }
