@@ -17,6 +17,7 @@
 
 struct config {
     const char *path;
+    char hash[65];       /* SHA-256 of the file */
     const char *gateway; /* as the publisher will find it, by what can be read now */
     struct spool_settings spool;
     struct publisher_settings publisher;

@@ -160,7 +160,7 @@ void pipeline_reload(void *userdata) {
                                             { "CONFIG", pipeline->path }));
     else
         log_notice("configuration applied", { "EVENT", EVENT_CONFIGURATION_APPLIED },
-                   { "CONFIG", pipeline->path });
+                   { "CONFIG", pipeline->path }, { "HASH", config->hash });
 }
 
 /* ---- the end ---- */

@@ -36,7 +36,8 @@ static int run(const char *path) {
         return r;
 
     log_notice("started", { "EVENT", EVENT_STARTED }, { "VERSION", SENSORGW_VERSION },
-               { "CONFIG", path }, { "GATEWAY", publisher_gateway(pipeline.publisher) });
+               { "CONFIG", path }, { "HASH", pipeline.config->hash },
+               { "GATEWAY", publisher_gateway(pipeline.publisher) });
     publisher_start(pipeline.publisher);
     r = loop_run(pipeline.loop);
     log_notice("stopped", { "EVENT", EVENT_STOPPED }, { "VERSION", SENSORGW_VERSION });

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "core/catalogue.h"
 #include "core/ring.h"
 #include "io/clock.h"
 #include "io/log.h"
@@ -34,6 +35,7 @@ static const int64_t checkpoint_at_bytes = 1 << 20;
 static const int64_t checkpoint_again_bytes = 1 << 17; /* grown by since the last one */
 static const int64_t log_limit_bytes = 8 << 20;
 static const int64_t drift_us = 100000;
+static const int64_t step_us = 1000000;        /* worth an entry */
 static const uint64_t note_distance = 1 << 20; /* more readings than are taken between two notes */
 
 /* When each task is due, CLOCK_BOOTTIME; NEVER: not asked for. */
@@ -77,6 +79,7 @@ struct spool {
     uint64_t accepted;
     uint64_t waiting;
     uint64_t dropped;
+    uint64_t dropped_said;  /* of these, in the log */
     uint64_t unsaved_drops; /* of these, not yet in the file */
 
     /* Dropped, and perhaps on their way to a broker: from the file, and from the ring. */
@@ -164,9 +167,21 @@ static const char *sentence_of(enum cause cause, int error) {
            "that is full. Mend the disk or the permissions; it is tried again every few seconds";
 }
 
+static void say_dropped(struct spool *spool) {
+    uint64_t count = spool->dropped - spool->dropped_said;
+
+    if (count > 0)
+        log_warning(0, "readings were dropped", { "EVENT", EVENT_READINGS_DROPPED },
+                    { "COUNT", LOG_NUMBER((long long)count) },
+                    { "TOTAL", LOG_NUMBER((long long)spool->dropped) });
+    spool->dropped_said = spool->dropped;
+}
+
+/* When dropping begins, and how many it were when it ends. */
 static void set_cause(struct spool *spool, enum cause cause, int error) {
     if (spool->cause == cause)
         return;
+    say_dropped(spool);
     spool->cause = cause;
     if (cause == CAUSE_NONE)
         log_warning(0, "the spool is written to disk again", { "PATH", spool->settings.path });
@@ -257,6 +272,7 @@ static int adopt(struct spool *spool, const struct spool_summary *summary) {
     spool->boot_is_unsaved = false;
     spool->has_rewound = summary->waiting > 0;
     spool->dropped += summary->dropped;
+    spool->dropped_said += summary->dropped;
     spool->waiting += summary->waiting;
     if (spool->lock)
         spool_lock_note(spool->lock, spool->ring.last, false);
@@ -394,6 +410,10 @@ static void look_at_the_clock(struct spool *spool) {
     if (facts.synchronised == spool->boot.synchronised && moved_us > -drift_us &&
         moved_us < drift_us)
         return;
+    if (moved_us > step_us || moved_us < -step_us)
+        log_notice("the clock was set", { "EVENT", EVENT_CLOCK_STEPPED },
+                   { "MOVED_MS", LOG_NUMBER((long long)(moved_us / 1000)) },
+                   { "CLOCK", facts.synchronised ? "synchronised" : "unsynchronised" });
     spool->boot.wall_offset_us = facts.wall_offset_us;
     spool->boot.synchronised = facts.synchronised;
     spool->boot_is_unsaved = true;
