@@ -4,10 +4,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from openssl_server import free_port
+from openssl_server import free_port, is_listening
 from rabbitmq import RabbitMQ
 from waiting import wait_until
-from openssl_server import is_listening
 
 EVAL = """
 {{R, _}} = hd(maps:to_list(ranch:info())),
@@ -37,10 +36,10 @@ def term(value: Any) -> str:
 def open_listeners(broker: RabbitMQ, variants: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
     """Returns the port of each variant. They end with the node."""
     ports = {name: free_port() for name in variants}
-    listeners = [
-        f"{{{ports[name]}, [{', '.join(f'{{{key}, {term(value)}}}' for key, value in options.items())}]}}"
-        for name, options in variants.items()
-    ]
+    listeners = []
+    for name, options in variants.items():
+        changes = ", ".join(f"{{{key}, {term(value)}}}" for key, value in options.items())
+        listeners.append(f"{{{ports[name]}, [{changes}]}}")
     broker.ctl("eval", EVAL.format(listeners=", ".join(listeners)))
     for port in ports.values():
         wait_until(lambda port=port: is_listening(port), 10, "the listener")

@@ -7,31 +7,31 @@ none, follows the cure, and waits for the connection. The pin is tested by captu
 and that no data are sent where it does not hold. At the end comes the table of all rows.
 """
 
-import socket
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+import fcntl
+import os
+import pty
+import subprocess
+import termios
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from authority import Authority, encrypted, replace
-from gateway import EX_CONFIG, Gateway
-from openssl_server import Listener, Mqtt, OpensslServer, free_port, hangs_up, keeps_silent, resets, says
+from authority import encrypted, replace
+from board import build_folder
+from gateway import EX_CONFIG, Gateway, executable
+from openssl_server import Listener, free_port, keeps_silent
 from rabbit_listeners import open_listeners
 from rabbitmq import GATEWAY, RabbitMQ
+from sickness import Sickness
 from tap import ALERT, Tap
-from tls_bench import OLD_CIPHERS, VERSIONS, Bench, Site, gateway, of_brokers
+from tls_bench import VERSIONS, Bench, gateway, of_brokers
+from tls_rows import LECTURE, LECTURE_OPENSSL, ROWS, Row, Scene
 from waiting import wait_until
 
 pytestmark = pytest.mark.timeout(120)
-
-ATTEMPTS = 3  # so often it tries, and says it once
-
-LECTURE = "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256"
-LECTURE_OPENSSL = "ECDHE-RSA-AES128-SHA256"
-
 
 # --- the bench, and the table at the end
 
@@ -82,523 +82,6 @@ def rabbit(broker: RabbitMQ, bench: Bench) -> dict[str, int]:
            for name, certificate in broken.items() for version in VERSIONS},
     }
     return open_listeners(broker, variants)
-
-
-# --- a row
-
-
-@dataclass
-class Scene:
-    """What a row may touch."""
-
-    bench: Bench
-    site: Site
-    tap: Tap
-    rabbit: dict[str, int]
-    broker: RabbitMQ
-    stack: ExitStack
-    folder: Path
-    gateway: Gateway | None = None
-
-    def serve(self, *arguments: Any, **options: Any) -> OpensslServer:
-        """A new s_server takes the place of what was there."""
-        server = self.stack.enter_context(self.bench.server(*arguments, **options))
-        self.tap.target = server.port
-        return server
-
-    def listen(self, *arguments: Any, **options: Any) -> Listener:
-        listener = self.stack.enter_context(Listener(*arguments, **options))
-        self.tap.target = listener.port
-        return listener
-
-    def use_rabbit(self, variant: str) -> None:
-        self.tap.target = self.rabbit[variant]
-
-    def change(self, **settings: Any) -> None:
-        self.gateway.configure(**settings)
-        self.gateway.reload()
-
-
-@dataclass
-class Row:
-    name: str
-    cause: str
-    fault: Callable[[Scene], object]
-    says: list[str] = field(default_factory=list)
-    cure: Callable[[Scene], object] | None = None
-    settings: dict[str, Any] = field(default_factory=dict)
-    first: list[str] = field(default_factory=list)  # causes that may be said before
-    attempts: int = ATTEMPTS
-    reloads: int = 0  # instead of attempts that can be seen
-
-    def __str__(self) -> str:
-        return self.name
-
-
-def sound(scene: Scene) -> None:
-    scene.serve()
-
-
-def sound_version(version: str) -> Callable[[Scene], object]:
-    return lambda scene: scene.serve(None, VERSIONS[version])
-
-
-def both(name: str, cause: str, certificate: Callable[[Bench], Any], says: list[str],
-         *options: str, cure: Callable[[Scene], object] = sound, **row: Any) -> list[Row]:
-    """Against openssl s_server, in either version."""
-    return [
-        Row(f"openssl {version}: {name}", cause,
-            lambda scene, flag=flag: scene.serve(certificate(scene.bench), flag, *options),
-            says, cure, **row)
-        for version, flag in VERSIONS.items()
-    ]
-
-
-def rabbits(name: str, cause: str, variant: str, says: list[str], **row: Any) -> list[Row]:
-    return [
-        Row(f"rabbitmq {version}: {name}", cause,
-            lambda scene, variant=f"{variant} {version}": scene.use_rabbit(variant), says,
-            lambda scene: scene.use_rabbit("sound"), **row)
-        for version in VERSIONS
-    ]
-
-
-def ours(name: str, cause: str, identity: Callable[[Bench], Any], says: dict[str, list[str]],
-         **row: Any) -> list[Row]:
-    """What the broker refuses is ours: each kind of broker in either version."""
-
-    def install(scene: Scene) -> None:
-        scene.site.install(identity(scene.bench))
-
-    def mend(scene: Scene) -> None:
-        scene.site.install(scene.bench.client)
-
-    def openssl(scene: Scene, flag: str) -> None:
-        install(scene)
-        scene.serve(None, flag)
-
-    def rabbitmq(scene: Scene, variant: str) -> None:
-        install(scene)
-        scene.use_rabbit(variant)
-
-    rows = [Row(f"openssl {version}: {name}", cause, lambda scene, flag=flag: openssl(scene, flag),
-                says["openssl"], mend, **row) for version, flag in VERSIONS.items()]
-    rows += [Row(f"rabbitmq {version}: {name}", cause,
-                 lambda scene, variant=f"sound {version}": rabbitmq(scene, variant),
-                 says["rabbitmq"], mend, **row) for version in VERSIONS]
-    return rows
-
-
-def local(name: str, cause: str, fault: Callable[[Scene], object], says: list[str],
-          cure: Callable[[Scene], object], **row: Any) -> Row:
-    """Our own files: no broker hears of it."""
-
-    def with_server(scene: Scene) -> None:
-        scene.serve()
-        fault(scene)
-
-    return Row(f"local: {name}", cause, with_server, says, cure, reloads=2, **row)
-
-
-def restore(scene: Scene) -> None:
-    scene.site.install(scene.bench.client)
-    scene.site.trust(scene.bench.ca.path)
-
-
-BEFORE_TLS = [
-    Row("name that does not exist", "name-unresolved", sound,
-        ["the name cannot be resolved"],
-        lambda scene: scene.change(brokers=[{"host": "localhost", "port": scene.tap.port}]),
-        settings={"brokers": [{"host": "no-such-host.invalid", "port": 8883}]}, reloads=2),
-    Row("address without a way to it", "unreachable", sound,
-        ["255.255.255.255", "cannot be reached (Network is unreachable)"],
-        lambda scene: scene.change(brokers=[{"host": "localhost", "port": scene.tap.port}]),
-        settings={"brokers": [{"host": "255.255.255.255", "port": 8883}]}, reloads=2),
-    Row("port where nothing listens", "refused",
-        lambda scene: scene.gateway.configure(brokers=[{"host": "127.0.0.1", "port": free_port()}]),
-        ["127.0.0.1 refuses the connection", "nothing listens"],
-        lambda scene: (sound(scene), scene.change(
-            brokers=[{"host": "localhost", "port": scene.tap.port}])), reloads=2),
-    Row("machine that does not answer", "connect-timeout",
-        lambda scene: scene.gateway.configure(
-            brokers=[{"host": "127.0.0.1", "port": scene.listen(backlog_is_full=True).port}]),
-        ["127.0.0.1 does not answer"],
-        lambda scene: (sound(scene), scene.change(
-            brokers=[{"host": "localhost", "port": scene.tap.port}])),
-        settings={"timeouts": {"connect_s": 0.5}}, reloads=1),
-]
-
-NO_HANDSHAKE = [
-    Row("SSH instead of TLS", "not-tls", lambda scene: scene.listen(says(b"SSH-2.0-OpenSSH_9.2\r\n")),
-        ["does not speak TLS"], sound),
-    Row("HTTP instead of TLS", "not-tls",
-        lambda scene: scene.listen(says(b"HTTP/1.1 400 Bad Request\r\n\r\n")),
-        ["does not speak TLS"], sound),
-    Row("silence instead of TLS", "tls-timeout", lambda scene: scene.listen(keeps_silent),
-        ["not answered in time"], sound, settings={"timeouts": {"tls_s": 0.5}}, attempts=2),
-    Row("a plain MQTT port hangs up", "closed-in-handshake", lambda scene: scene.listen(hangs_up),
-        ["closed in the middle of the TLS handshake"], sound),
-    Row("reset in the handshake", "closed-in-handshake", lambda scene: scene.listen(resets),
-        ["closed in the middle of the TLS handshake"], sound),
-]
-
-WE_REFUSE = [
-    *both("certificate of another CA", "untrusted-ca", lambda bench: bench.stranger.broker(),
-          ["CN=localhost", "issued by CN=Another CA", "tls.ca does not hold"]),
-    *both("the CA was made anew under its name", "untrusted-ca", lambda bench: bench.namesake.broker(),
-          ["another CA than the one in tls.ca", "both are called CN=Test CA"],
-          cure=lambda scene: (scene.serve(scene.bench.namesake.broker()),
-                              scene.site.trust(scene.bench.ca.chain(scene.bench.ca,
-                                                                    scene.bench.namesake)))),
-    Row("openssl: self-signed certificate", "untrusted-ca",
-        lambda scene: scene.serve(Authority(scene.folder / "own", name="localhost").certificate),
-        ["CN=localhost is signed by itself"], sound),
-    Row("openssl: root of another CA is sent along", "untrusted-ca",
-        lambda scene: scene.serve(scene.bench.once("strange", scene.bench.stranger.broker),
-                                  "-cert_chain", scene.bench.stranger.path),
-        ["comes from CN=Another CA, which tls.ca does not hold"],
-        lambda scene: (scene.serve(scene.bench.once("strange", scene.bench.stranger.broker)),
-                       scene.site.trust(scene.bench.stranger.path))),
-    Row("openssl: certificate in between is not sent", "untrusted-ca",
-        lambda scene: scene.serve(middle(scene)[1]),
-        ["issued by CN=Middle CA", "the broker must send it along"],
-        lambda scene: scene.serve(middle(scene)[1], "-cert_chain", middle(scene)[0].path)),
-    *rabbits("certificate of another CA", "untrusted-ca", "untrusted", ["issued by CN=Another CA"]),
-    *both("expired certificate", "expired", lambda bench: bench.ca.broker(begin=-30, end=-1),
-          ["CN=localhost expired on 2", "our clock", "UTC"]),
-    *rabbits("expired certificate", "expired", "expired", ["CN=localhost expired on 2", "our clock"]),
-    Row("openssl: expired CA", "expired", lambda scene: scene.serve(old_ca(scene).broker()),
-        ["the CA CN=Old CA of its certificate expired on", "Make a new CA"],
-        lambda scene: (scene.serve(), scene.site.trust(scene.bench.ca.path))),
-    *both("certificate of the future", "not-yet-valid or clock-wrong",
-          lambda bench: bench.ca.broker(begin=2, end=30),
-          ["CN=localhost is valid from 2", "only; our clock"]),
-    *both("certificate for another name", "name-mismatch",
-          lambda bench: bench.ca.broker(names=["DNS:broker.example", "IP:192.0.2.7"]),
-          ["is for broker.example, IP:192.0.2.7, not for localhost"],
-          cure=lambda scene: scene.change(brokers=[
-              {"host": "localhost", "port": scene.tap.port, "name": "broker.example"}])),
-    *both("certificate without names, CN=localhost", "name-mismatch",
-          lambda bench: bench.ca.broker(names=()),
-          ["CN=localhost carries no names at all", "not one for localhost"]),
-    *rabbits("certificate for another name", "name-mismatch", "misnamed",
-             ["is for broker.example, not for localhost"]),
-    *rabbits("certificate without names", "name-mismatch", "nameless", ["no names at all"]),
-    Row("openssl: certificate for another address", "name-mismatch",
-        lambda scene: scene.serve(scene.bench.ca.broker(names=["IP:127.0.0.2", "DNS:localhost"])),
-        ["is for IP:127.0.0.2, localhost, not for IP:127.0.0.1"],
-        lambda scene: scene.serve(scene.bench.ca.broker(names=["IP:127.0.0.1"])),
-        settings={"name": "127.0.0.1"}),
-    Row("openssl: address written as a DNS name", "name-mismatch",
-        lambda scene: scene.serve(scene.bench.ca.broker(names=["DNS:127.0.0.1"])),
-        ["is for 127.0.0.1, not for IP:127.0.0.1"], None, settings={"name": "127.0.0.1"}),
-    Row("openssl: half a wildcard", "name-mismatch",
-        lambda scene: scene.serve(scene.bench.ca.broker(names=["DNS:bro*.example"])),
-        ["is for bro*.example, not for broker.example"],
-        lambda scene: scene.serve(scene.bench.ca.broker(names=["DNS:broker.example"])),
-        settings={"name": "broker.example"}),
-    Row("openssl: wildcard two names deep", "name-mismatch",
-        lambda scene: scene.serve(scene.bench.ca.broker(names=["DNS:*.example"])),
-        ["not for a.b.example"], lambda scene: scene.serve(
-            scene.bench.ca.broker(names=["DNS:*.b.example"])), settings={"name": "a.b.example"}),
-    *both("revoked certificate", "revoked", lambda bench: bench.once("revoked", bench.ca.broker),
-          ["CN=localhost is revoked", "tls.crl lists it"], settings={"crl": "revoked"}),
-    Row("openssl: revocation list out of date", "untrusted-ca", sound,
-        ["cannot be checked against tls.crl: CRL has expired"],
-        lambda scene: replace(scene.folder / "crl.pem", scene.bench.ca.crl().read_bytes()),
-        settings={"crl": "expired"}),
-    Row("openssl: revocation list of another CA", "untrusted-ca", sound,
-        ["cannot be checked against tls.crl: unable to get certificate CRL"],
-        lambda scene: replace(scene.folder / "crl.pem", scene.bench.ca.crl().read_bytes()),
-        settings={"crl": "another"}),
-    *both("certificate for a client", "wrong-purpose",
-          lambda bench: bench.ca.broker(purpose="clientAuth"),
-          ["CN=localhost is not one for a server (extendedKeyUsage)"]),
-    *rabbits("certificate for a client", "wrong-purpose", "purpose", ["not one for a server"]),
-    *both("RSA key of 1024 bits", "weak-key", lambda bench: bench.ca.broker(kind="rsa1024"),
-          ["CN=localhost is too weak", "EE certificate key too weak"], "-cipher", OLD_CIPHERS),
-    Row("openssl: signature with SHA-1", "weak-key",
-        lambda scene: scene.serve(scene.bench.ca.broker(digest="sha1"), "-cipher", OLD_CIPHERS),
-        ["CN=localhost is too weak", "CA signature digest algorithm too weak"], sound),
-]
-
-ANY = {"version": "1.2-1.3"}
-
-NOTHING_IN_COMMON = [
-    Row("openssl: pinned to 1.2, the broker speaks 1.3", "protocol-version", sound_version("1.3"),
-        ["We allow TLSv1.2 only (tls.version)", "alert protocol_version (70)",
-         'tls.version = "1.2-1.3"', "tlsv1.2"],
-        lambda scene: scene.change(tls=ANY), settings={"tls": {"version": "1.2"}}),
-    Row("openssl: pinned to 1.3, the broker speaks 1.2", "protocol-version", sound_version("1.2"),
-        ["We allow TLSv1.3 only (tls.version)", "alert protocol_version (70)", "tlsv1.3"],
-        lambda scene: scene.change(tls=ANY), settings={"tls": {"version": "1.3"}}),
-    Row("openssl: the broker speaks 1.1", "protocol-version",
-        lambda scene: scene.serve(None, "-tls1_1", "-cipher", OLD_CIPHERS),
-        ["We allow TLSv1.2 to TLSv1.3"], sound),
-    Row("rabbitmq: pinned to 1.2, the broker speaks 1.3", "protocol-version",
-        lambda scene: scene.use_rabbit("sound 1.3"),
-        ["We allow TLSv1.2 only (tls.version)", "alert protocol_version (70)"],
-        lambda scene: scene.use_rabbit("sound 1.2"), settings={"tls": {"version": "1.2"}}),
-    Row("rabbitmq: pinned to 1.3, the broker speaks 1.2", "protocol-version",
-        lambda scene: scene.use_rabbit("sound 1.2"),
-        ["We allow TLSv1.3 only (tls.version)", "alert protocol_version (70)"],
-        lambda scene: scene.change(tls=ANY), settings={"tls": {"version": "1.3"}}),
-    Row("openssl 1.2: weak ciphers only", "no-shared-cipher",
-        lambda scene: scene.serve(scene.bench.rsa_broker, "-tls1_2", "-cipher", "AES128-SHA:AES256-SHA"),
-        ["insufficient security", "alert handshake_failure (40)", "for TLS 1.2 the default"],
-        lambda scene: scene.serve(scene.bench.rsa_broker, "-tls1_2", "-cipher",
-                                  "ECDHE-RSA-AES128-GCM-SHA256")),
-    Row("openssl 1.2: RSA ciphers, the broker's key is EC", "no-shared-cipher", sound_version("1.2"),
-        [f"for TLS 1.2 {LECTURE_OPENSSL}", "our own key is EC", "ECDSA ciphers need an EC key"],
-        lambda scene: scene.serve(scene.bench.rsa_broker, "-tls1_2"),
-        settings={"tls": {"ciphers": LECTURE}}),
-    Row("openssl 1.3: other ciphersuites", "no-shared-cipher",
-        lambda scene: scene.serve(None, "-tls1_3", "-ciphersuites", "TLS_AES_128_GCM_SHA256"),
-        ["for TLS 1.3 TLS_CHACHA20_POLY1305_SHA256", "alert handshake_failure (40)"],
-        lambda scene: scene.change(tls={"ciphersuites": "TLS_AES_128_GCM_SHA256"}),
-        settings={"tls": {"version": "1.3", "ciphersuites": "TLS_CHACHA20_POLY1305_SHA256"}}),
-    *[Row(f"openssl {version}: other curves", "no-shared-cipher",
-          lambda scene, flag=flag: scene.serve(None, flag, "-groups", "brainpoolP256r1"),
-          ["insufficient security", "alert handshake_failure (40)"], sound_version(version))
-      for version, flag in VERSIONS.items()],
-    Row("rabbitmq 1.2: weak ciphers only", "no-shared-cipher",
-        lambda scene: scene.use_rabbit("weak"),
-        ["insufficient security", "alert insufficient_security (71)"],
-        lambda scene: scene.use_rabbit("rsa"), settings={"tls": {"ciphers": [LECTURE]}}),
-    Row("rabbitmq 1.2: EC ciphers, the broker's key is RSA", "no-shared-cipher",
-        lambda scene: scene.use_rabbit("rsa"), ["alert insufficient_security (71)"],
-        lambda scene: scene.use_rabbit("sound 1.2"),
-        settings={"tls": {"version": "1.2", "ciphers": ["ECDHE-ECDSA-AES128-GCM-SHA256"]}}),
-    Row("rabbitmq 1.3: other ciphersuites", "no-shared-cipher",
-        lambda scene: scene.use_rabbit("chacha"), ["for TLS 1.3 TLS_AES_256_GCM_SHA384", "alert"],
-        lambda scene: scene.change(tls={"ciphersuites": "TLS_CHACHA20_POLY1305_SHA256"}),
-        settings={"tls": {"version": "1.3", "ciphersuites": "TLS_AES_256_GCM_SHA384"}}),
-]
-
-
-def with_certificate(scene: Scene) -> None:
-    scene.change(tls={"certificate": scene.site.certificate(), "key": scene.site.key()})
-
-
-NO_CERTIFICATE = {"tls": {"certificate": None, "key": None}, "mqtt": {"username": GATEWAY}}
-
-BROKER_REFUSES = [
-    *[Row(f"openssl {version}: no certificate of ours", "certificate-required",
-          sound_version(version), ["wants a client certificate", "tls.certificate is not set"],
-          with_certificate, settings=NO_CERTIFICATE) for version in VERSIONS],
-    *[Row(f"rabbitmq {version}: no certificate of ours", "certificate-required",
-          lambda scene, variant=f"sound {version}": scene.use_rabbit(variant),
-          ["wants a client certificate", "alert", "fail_if_no_peer_cert"],
-          lambda scene: scene.change(mqtt={"username": None},
-                                     tls={"certificate": scene.site.certificate(),
-                                          "key": scene.site.key()}),
-          settings=NO_CERTIFICATE) for version in VERSIONS],
-    *ours("our certificate of another CA", "own-certificate-unknown-ca",
-          lambda bench: bench.stranger.client(GATEWAY),
-          {"openssl": ["does not know CN=Another CA", f"CN={GATEWAY}", "unknown_ca (48)"],
-           "rabbitmq": ["does not know CN=Another CA", f"CN={GATEWAY}", "unknown_ca (48)"]}),
-    *ours("our certificate has expired", "own-certificate-expired",
-          lambda bench: bench.ca.client(GATEWAY, begin=-30, end=-1),
-          {"openssl": [f"CN={GATEWAY}: it expired on 2", "our clock", "certificate_expired (45)"],
-           "rabbitmq": [f"CN={GATEWAY}: it expired on 2", "certificate_expired (45)"]}),
-    *ours("our certificate begins tomorrow", "own-certificate-expired",
-          lambda bench: bench.ca.client(GATEWAY, begin=1, end=30),
-          {"openssl": [f"CN={GATEWAY}: it is valid from 2", "only; our clock"],
-           "rabbitmq": [f"CN={GATEWAY}: it is valid from 2", "only; our clock"]}),
-    *ours("our certificate is for a server", "own-certificate-purpose",
-          lambda bench: bench.ca.client(GATEWAY, purpose="serverAuth"),
-          {"openssl": [f"CN={GATEWAY}: it is not one for a client (extendedKeyUsage)"],
-           "rabbitmq": [f"CN={GATEWAY}: it is not one for a client (extendedKeyUsage)"]}),
-    *[Row(f"openssl {version}: our certificate is revoked", "certificate-rejected",
-          lambda scene, flag=flag: serve_with_crl(scene, flag),
-          [f"our certificate CN={GATEWAY} is revoked", "certificate_revoked (44)"],
-          lambda scene: scene.site.install(scene.bench.client)) for version, flag in VERSIONS.items()],
-]
-
-
-def serve_with_crl(scene: Scene, flag: str) -> None:
-    identity = scene.bench.once("revoked client", lambda: scene.bench.ca.client(GATEWAY))
-    scene.site.install(identity)
-    scene.serve(None, flag, "-CRL", scene.bench.ca.crl(identity), "-crl_check")
-
-
-def middle(scene: Scene) -> tuple[Authority, Any]:
-    """A CA in between, and a certificate of it."""
-    bench = scene.bench
-    if not hasattr(bench, "middle"):
-        bench.middle = bench.ca.authority("Middle CA")
-        bench.below = bench.middle.broker()
-    return bench.middle, bench.below
-
-
-def old_ca(scene: Scene) -> Authority:
-    ca = Authority(scene.folder / "old", name="Old CA", begin=-300, end=-1)
-    scene.site.trust(ca.path)
-    return ca
-
-
-def lock_key(scene: Scene, passphrase: str) -> Path:
-    locked = encrypted(scene.bench.client.key, "right")
-    replace(scene.site.key(), locked.read_bytes())
-    secret = scene.folder / "passphrase"
-    replace(secret, passphrase.encode() + b"\n")
-    return secret
-
-
-OUR_FILES = [
-    local("the key of another certificate", "key-mismatch",
-          lambda scene: replace(scene.site.key(), scene.bench.broker.key.read_bytes()),
-          ["gateway.key does not belong to our certificate", f"CN={GATEWAY}"], restore),
-    local("the key is RSA, the certificate EC", "key-mismatch",
-          lambda scene: replace(scene.site.key(), scene.bench.rsa_broker.key.read_bytes()),
-          ["gateway.key does not belong to our certificate"], restore),
-    local("no certificate file", "unreadable-file", lambda scene: scene.site.certificate().unlink(),
-          ["gateway.pem is not there"], restore),
-    local("no key file", "unreadable-file", lambda scene: scene.site.key().unlink(),
-          ["gateway.key is not there"], restore),
-    local("no CA file", "unreadable-file", lambda scene: scene.site.ca.unlink(),
-          ["ca.pem is not there"], restore),
-    local("an empty CA file", "unreadable-file", lambda scene: replace(scene.site.ca, b""),
-          ["ca.pem cannot be used"], restore),
-    local("half a certificate", "unreadable-file",
-          lambda scene: replace(scene.site.certificate(),
-                                scene.bench.client.path.read_bytes()[:300]),
-          ["gateway.pem cannot be used (bad end line)"], restore),
-    local("a key that is none", "unreadable-file", lambda scene: replace(scene.site.key(), b"key\n"),
-          ["gateway.key cannot be used"], restore),
-    local("no revocation list", "unreadable-file", lambda scene: None, ["crl.pem is not there"],
-          lambda scene: replace(scene.folder / "crl.pem", scene.bench.ca.crl().read_bytes()),
-          settings={"crl": "absent"}),
-    local("our certificate is RSA with 1024 bits", "weak-key",
-          lambda scene: scene.site.install(scene.bench.ca.client(GATEWAY, kind="rsa1024")),
-          ["gateway.pem is too weak", "key too small"], restore),
-    local("a locked key without a passphrase", "bad-passphrase",
-          lambda scene: lock_key(scene, "right"),
-          ["gateway.key cannot be decrypted: tls.passphrase_file is not set"],
-          lambda scene: scene.change(tls={"passphrase_file": scene.folder / "passphrase"})),
-    local("a locked key and a wrong passphrase", "bad-passphrase",
-          lambda scene: scene.gateway.configure(
-              tls={"passphrase_file": lock_key(scene, "wrong")}),
-          ["gateway.key cannot be decrypted: the passphrase in tls.passphrase_file is wrong"],
-          lambda scene: lock_key(scene, "right")),
-    local("a key that all may read", "key-permissions",
-          lambda scene: scene.site.key().chmod(0o644),
-          ["gateway.key is open to others (mode 0644)", "chmod 0640"],
-          lambda scene: scene.site.key().chmod(0o640)),
-    local("no password file", "unreadable-file", lambda scene: None, ["password is not there"],
-          lambda scene: write_password(scene, "secret"), settings={"password": True}),
-    local("a password that all may read", "key-permissions",
-          lambda scene: write_password(scene, "secret").chmod(0o644),
-          ["password is open to others (mode 0644)"],
-          lambda scene: (scene.folder / "password").chmod(0o600), settings={"password": True}),
-]
-
-
-def write_password(scene: Scene, password: str) -> Path:
-    path = scene.folder / "password"
-    replace(path, password.encode() + b"\n")
-    return path
-
-
-def refuse(code: int) -> Callable[[Scene], object]:
-    return lambda scene: scene.serve(mqtt=Mqtt(connack=code))
-
-
-def let_user_in(name: str, *permissions: str) -> Callable[[Scene], object]:
-    def mend(scene: Scene) -> None:
-        scene.broker.ctl("set_permissions", name, "^$", "^amq\\.topic$", "^$")
-
-    return mend
-
-
-def log_in_as(name: str, add: bool) -> Callable[[Scene], object]:
-    def fault(scene: Scene) -> None:
-        if add:
-            scene.broker.ctl("add_user", name, "any")
-            scene.broker.ctl("clear_password", name)
-        scene.site.install(scene.bench.ca.client(name))
-        scene.use_rabbit("sound")
-
-    return fault
-
-
-def add_password_user(scene: Scene, password: str) -> None:
-    broker = scene.broker
-    if "porter" not in broker.ctl("list_users"):
-        broker.ctl("add_user", "porter", "secret")
-        broker.ctl("set_permissions", "porter", "^$", "^amq\\.topic$", "^$")
-    write_password(scene, password)
-    scene.use_rabbit("certificate is optional")
-
-
-MQTT_SAYS_NO = [
-    Row("rabbitmq: user that it does not know", "unknown-user", log_in_as("stranger", add=False),
-        ["our certificate CN=stranger is good", "no user stranger (CONNACK 4)", "add_user stranger"],
-        lambda scene: scene.site.install(scene.bench.client)),
-    Row("rabbitmq: wrong password, no certificate", "unknown-user",
-        lambda scene: add_password_user(scene, "wrong"),
-        ["refuses the user name porter or its password (CONNACK 4)"],
-        lambda scene: write_password(scene, "secret"),
-        settings={"gateway": "porter", "mqtt": {"username": "porter"}, "password": True,
-                  "tls": {"certificate": None, "key": None}}),
-    Row("rabbitmq: wrong password beside a certificate", "unknown-user",
-        lambda scene: add_password_user(scene, "wrong"),
-        ["user name porter", "our certificate does not count", "the certificate alone"],
-        lambda scene: scene.change(mqtt={"username": None, "password_file": None}),
-        settings={"mqtt": {"username": "porter"}, "password": True}),
-    Row("rabbitmq: user without permissions", "not-authorised", log_in_as("guest-pi", add=True),
-        ["knows the user guest-pi, and lets it do nothing (CONNACK 5)"], let_user_in("guest-pi")),
-    Row("openssl: CONNACK 1", "protocol-unsupported", refuse(1), ["MQTT 3.1.1 (CONNACK 1)"], sound),
-    Row("openssl: CONNACK 2", "client-id-taken", refuse(2),
-        [f"does not like our client id sensorgw-{GATEWAY} (CONNACK 2)"], sound),
-    Row("openssl: CONNACK 3", "broker-unavailable", refuse(3), ["cannot serve just now"], sound),
-    Row("openssl: CONNACK 5", "not-authorised", refuse(5), [f"knows the user {GATEWAY}"], sound),
-]
-
-
-def raise_alarm(scene: Scene) -> None:
-    scene.use_rabbit("sound 1.3")
-    scene.broker.ctl("set_vm_memory_high_watermark", "0.00001")
-    scene.stack.callback(end_alarm, scene)
-
-
-def end_alarm(scene: Scene) -> None:
-    scene.broker.ctl("set_vm_memory_high_watermark", "absolute", "2GB")
-
-
-def take_write_permission(scene: Scene) -> None:
-    log_in_as("quiet-pi", add=True)(scene)
-    scene.broker.ctl("set_permissions", "quiet-pi", "^$", "^$", "^$")
-
-
-def forbid_topics(scene: Scene) -> None:
-    log_in_as("muted-pi", add=True)(scene)
-    scene.broker.ctl("set_permissions", "muted-pi", "^$", "^amq\\.topic$", "^$")
-    scene.broker.ctl("set_topic_permissions", "muted-pi", "amq.topic", "^nothing$", "^$")
-
-
-THEN_NOTHING = [
-    *[Row(f"openssl {version}: no answer to CONNECT", "broker-silent",
-          lambda scene, flag=flag: scene.serve(None, flag, mqtt=Mqtt(connack=None)),
-          ["TLS stands", "does not answer MQTT's CONNECT", "alarm"], sound_version(version),
-          settings={"timeouts": {"connack_s": 1}}, attempts=2) for version, flag in VERSIONS.items()],
-    Row("rabbitmq 1.3: alarm, it closes after 10 s", "broker-silent", raise_alarm,
-        ["TLS stands", "closed the connection instead of answering MQTT's CONNECT", "alarm"],
-        end_alarm, attempts=1),
-    Row("openssl: no PUBACK", "puback-timeout",
-        lambda scene: scene.serve(mqtt=Mqtt(acknowledges=False)),
-        [f"takes what we publish to gateways/{GATEWAY}", f"user {GATEWAY}"], None,
-        settings={"timeouts": {"puback_s": 1}}, attempts=1),
-    Row("rabbitmq: no permission to write", "puback-timeout", take_write_permission,
-        ["takes what we publish to gateways/quiet-pi", "list_user_permissions quiet-pi"], None,
-        settings={"timeouts": {"puback_s": 1}}, attempts=1),
-    Row("rabbitmq: no permission for the topic", "publish-forbidden", forbid_topics,
-        ["when we publish to gateways/muted-pi", "set_topic_permissions"], None,
-        first=["connection-lost"], attempts=2),
-]
-
-ROWS = [*BEFORE_TLS, *NO_HANDSHAKE, *WE_REFUSE, *NOTHING_IN_COMMON, *BROKER_REFUSES, *OUR_FILES,
-        *MQTT_SAYS_NO, *THEN_NOTHING]
 
 
 # --- following a row
@@ -666,3 +149,305 @@ def test_a_failure_has_one_name_and_a_cure(row: Row, bench, broker, rabbit, tabl
                 row.cure(scene)
                 assert one.wait_for_entry(EVENT="connected").priority == 4
                 assert len(of_brokers(one)) == len(said)
+
+
+# --- the pin: what is offered, and what is agreed on
+
+TLS_1_2, TLS_1_3 = 0x0303, 0x0304
+
+# The numbers of the names, and the one that says that we know secure renegotiation.
+AES_GCM_AND_CHACHA = [0xC02B, 0xC02F, 0xC02C, 0xC030, 0xCCA9, 0xCCA8]
+LECTURE_NUMBER = 0xC027
+SUITES = [0x1302, 0x1303, 0x1301]
+SIGNAL = 0x00FF
+
+
+def connect(folder: Path, bench: Bench, port: int, tap: Tap | None = None, **settings: Any):
+    """Starts a gateway, and returns what it says of its connection."""
+    with gateway(folder, bench.site(folder), port, **settings) as one:
+        return one.wait_for_entry(EVENT="connected").fields
+
+
+@pytest.mark.parametrize(
+    ("tls", "options", "session"),
+    [
+        ({}, [], ("TLSv1.3", "TLS_AES_256_GCM_SHA384")),
+        ({}, ["-tls1_2"], ("TLSv1.2", "ECDHE-ECDSA-AES128-GCM-SHA256")),
+        ({"version": "1.2"}, [], ("TLSv1.2", "ECDHE-ECDSA-AES128-GCM-SHA256")),
+        ({"version": "1.3"}, [], ("TLSv1.3", "TLS_AES_256_GCM_SHA384")),
+        ({"version": "1.2", "ciphers": "ECDHE-ECDSA-CHACHA20-POLY1305"}, [],
+         ("TLSv1.2", "ECDHE-ECDSA-CHACHA20-POLY1305")),
+        ({"version": "1.3", "ciphersuites": "TLS_CHACHA20_POLY1305_SHA256"}, [],
+         ("TLSv1.3", "TLS_CHACHA20_POLY1305_SHA256")),
+        ({"ciphersuites": ["TLS_AES_128_GCM_SHA256"]}, [], ("TLSv1.3", "TLS_AES_128_GCM_SHA256")),
+    ],
+    ids=str,
+)
+def test_the_session_is_as_pinned(bench, tmp_path, tls, options, session):
+    with bench.server(None, *options) as server:
+        found = connect(tmp_path, bench, server.port, tls=tls)
+    assert (found["TLS"], found["CIPHER"]) == session
+
+
+@pytest.mark.parametrize("ciphers", [LECTURE, LECTURE_OPENSSL, [LECTURE], [LECTURE_OPENSSL]], ids=str)
+def test_the_cipher_of_the_lecture_in_both_spellings(bench, tmp_path, ciphers):
+    """
+    An RSA-only list with our own certificate of an EC key is no contradiction: the list says with
+    which key the broker proves itself; ours proves itself by a signature of its own kind.
+    """
+    with bench.server(bench.rsa_broker) as server:
+        found = connect(tmp_path, bench, server.port, tls={"version": "1.2", "ciphers": ciphers})
+    assert (found["TLS"], found["CIPHER"]) == ("TLSv1.2", LECTURE_OPENSSL)
+
+
+def test_the_cipher_of_the_lecture_with_rabbitmq_and_rsa_alone(bench, rabbit, tmp_path):
+    site = bench.site(tmp_path)
+    site.install(bench.ca.client(GATEWAY, kind="rsa"))
+    settings = {"version": "1.2", "ciphers": LECTURE}
+    with gateway(tmp_path, site, rabbit["rsa"], tls=settings) as one:
+        found = one.wait_for_entry(EVENT="connected").fields
+    assert (found["TLS"], found["CIPHER"]) == ("TLSv1.2", LECTURE_OPENSSL)
+
+
+@pytest.mark.parametrize(
+    ("tls", "versions", "ciphers"),
+    [
+        ({}, {TLS_1_2, TLS_1_3}, SUITES + AES_GCM_AND_CHACHA),
+        ({"version": "1.2"}, {TLS_1_2}, AES_GCM_AND_CHACHA),
+        ({"version": "1.3"}, {TLS_1_3}, SUITES),
+        ({"version": "1.2", "ciphers": LECTURE}, {TLS_1_2}, [LECTURE_NUMBER]),
+        ({"version": "1.3", "ciphersuites": "TLS_AES_128_GCM_SHA256"}, {TLS_1_3}, [0x1301]),
+    ],
+    ids=str,
+)
+def test_nothing_is_offered_beside_the_pin(bench, tmp_path, tls, versions, ciphers):
+    """By capture of the ClientHello: libmosquitto's own "tlsv1.2" offers 1.3 as well."""
+    with bench.server(bench.rsa_broker) as server, Tap(server.port) as tap:
+        connect(tmp_path, bench, tap.port, tls=tls)
+        hello = tap.captures[0].hello()
+    assert set(hello.versions) == versions
+    assert [number for number in hello.ciphers if number != SIGNAL] == ciphers
+
+
+def assert_nothing_went_through(tap: Tap) -> None:
+    """The broker's one word was an alert; no record of data either way."""
+    for capture in tap.captures[:3]:
+        assert not capture.has_application_data()
+        assert [kind for kind, _ in capture.records(capture.got)] == [ALERT]
+
+
+@pytest.mark.parametrize("kind", ["1.3 only", "weak ciphers only"])
+def test_openssl_outside_a_pin_to_1_2_gets_no_data(bench, tmp_path, kind):
+    options = {
+        "1.3 only": [None, "-tls1_3"],
+        "weak ciphers only": [bench.rsa_broker, "-tls1_2", "-cipher", "AES128-SHA:AES256-SHA"],
+    }
+    with bench.server(*options[kind]) as server, Tap(server.port) as tap:
+        with gateway(tmp_path, bench.site(tmp_path), tap.port, tls={"version": "1.2"}):
+            wait_until(lambda: len(tap.captures) > 3, 30, "four attempts")
+        assert_nothing_went_through(tap)
+        assert server.mqtt.connects == []
+
+
+@pytest.mark.parametrize("kind", ["sound 1.3", "weak"])
+def test_rabbitmq_outside_a_pin_to_1_2_gets_no_data(bench, rabbit, tmp_path, kind):
+    with Tap(rabbit[kind]) as tap:
+        with gateway(tmp_path, bench.site(tmp_path), tap.port, tls={"version": "1.2"}):
+            wait_until(lambda: len(tap.captures) > 3, 30, "four attempts")
+        assert_nothing_went_through(tap)
+
+
+# --- names and addresses
+
+
+@pytest.mark.parametrize(
+    ("name", "names", "asked"),
+    [
+        (None, ["DNS:localhost"], "localhost"),
+        ("broker.example", ["DNS:broker.example"], "broker.example"),
+        ("broker.lan.example", ["DNS:*.lan.example"], "broker.lan.example"),
+        ("BROKER.example", ["DNS:broker.example"], "BROKER.example"),
+        ("127.0.0.1", ["IP:127.0.0.1"], None),
+    ],
+    ids=str,
+)
+def test_the_name_that_is_verified_is_the_one_that_is_asked_for(bench, tmp_path, name, names, asked):
+    """In the SNI stands a name or nothing: libmosquitto puts the address there (RFC 6066)."""
+    with bench.server(bench.ca.broker(names=names)) as server, Tap(server.port) as tap:
+        broker = {"host": "localhost", "port": tap.port, "name": name}
+        connect(tmp_path, bench, tap.port, brokers=[broker])
+        assert tap.captures[0].hello().server_name == asked
+
+
+def test_an_address_of_ipv6_is_verified(bench, tmp_path):
+    with bench.server(bench.ca.broker(names=["IP:::1"]), host="::1") as server:
+        broker = {"host": "::1", "port": server.port}
+        found = connect(tmp_path, bench, server.port, brokers=[broker])
+    assert (found["BROKER"], found["ADDRESS"]) == (f"[::1]:{server.port}", "::1")
+
+
+def test_brokers_are_tried_in_their_order(bench, tmp_path):
+    """The first that answers; and after each loss, from the first again."""
+    with bench.server() as first, bench.server() as second, Tap(first.port) as one, \
+            Tap(second.port) as other:
+        brokers = [{"host": "localhost", "port": port}
+                   for port in (free_port(), one.port, other.port)]
+        with gateway(tmp_path, bench.site(tmp_path), 1, brokers=brokers) as daemon:
+            daemon.wait_for_entry(EVENT="connected", BROKER=f"localhost:{one.port}")
+            assert len(of_brokers(daemon)) == 1
+            one.target = None
+            one.cut()
+            daemon.wait_for_entry(EVENT="connected", BROKER=f"localhost:{other.port}")
+            one.target = first.port
+            other.cut()
+            daemon.wait_for_entry(EVENT="connected", BROKER=f"localhost:{one.port}", count=2)
+
+
+# --- who vouches, and who we are
+
+
+def test_the_systems_store_vouches_where_no_ca_is_named(bench, tmp_path, monkeypatch):
+    monkeypatch.setenv("SSL_CERT_FILE", str(bench.ca.path))
+    with bench.server() as server:
+        connect(tmp_path, bench, server.port, tls={"ca": None})
+
+
+def test_the_systems_store_is_named_where_it_does_not_vouch(bench, tmp_path, monkeypatch):
+    monkeypatch.setenv("SSL_CERT_FILE", str(bench.stranger.path))
+    with bench.server() as server:
+        site = bench.site(tmp_path)
+        with gateway(tmp_path, site, server.port, tls={"ca": None}) as one:
+            entry = one.wait_for_entry(CAUSE="untrusted-ca")
+    assert "this system's store of CAs (tls.ca is not set) does not hold" in entry.sentence
+
+
+def test_a_certificate_that_is_not_on_the_list_is_believed(bench, tmp_path):
+    revoked = bench.ca.broker()
+    with bench.server() as server:
+        connect(tmp_path, bench, server.port, tls={"crl": bench.ca.crl(revoked)})
+
+
+def test_a_user_name_beside_a_certificate_is_the_login(bench, broker, rabbit, tmp_path):
+    broker.ctl("add_user", "token-pi", "secret")
+    broker.ctl("set_permissions", "token-pi", "^$", "^amq\\.topic$", "^$")
+    secret = tmp_path / "password"
+    replace(secret, b"secret\n")
+    seen = len(broker.log_text())
+    connect(tmp_path, bench, rabbit["sound"], gateway="token-pi",
+            mqtt={"username": "token-pi", "password_file": secret})
+    broker.wait_for_log("client id: sensorgw-token-pi", since=seen)
+
+
+# --- whose clock
+
+
+@pytest.fixture
+def sickness(tmp_path: Path, build: Path) -> Sickness:
+    return Sickness(tmp_path, build)
+
+
+def test_a_clock_that_nobody_set_is_blamed_until_it_is_set(bench, tmp_path, sickness):
+    """As a Raspberry Pi boots: years ago. Nothing is restarted when the time comes."""
+    sickness.say(wall_s=-400 * 86400, unsynchronised=1)
+    with bench.server() as server:
+        one = gateway(tmp_path, bench.site(tmp_path), server.port, wrapper=sickness.wrapper)
+        with one:
+            entry = one.wait_for_entry(CAUSE="clock-wrong")
+            assert "our clock, not synchronised, says" in entry.sentence
+            sickness.say()
+            one.wait_for_entry(EVENT="connected")
+            assert len(of_brokers(one)) == 1
+
+
+def test_a_clock_that_is_right_is_not_blamed(bench, tmp_path, sickness):
+    with bench.server(bench.ca.broker(begin=2, end=30)) as server:
+        one = gateway(tmp_path, bench.site(tmp_path), server.port, wrapper=sickness.wrapper)
+        with one:
+            entry = one.wait_for_entry(CAUSE="not-yet-valid")
+    assert "our clock says" in entry.sentence
+
+
+# --- contradictions are refused at the start
+
+
+@pytest.mark.parametrize(
+    ("tls", "said"),
+    [
+        ('version = "1.3"; ciphers = "ECDHE-RSA-AES128-GCM-SHA256";', "tls.version = \"1.3\" excludes"),
+        ('version = "1.2"; ciphersuites = "TLS_AES_128_GCM_SHA256";', "tls.version = \"1.2\" excludes"),
+        ('ciphers = "TLS_AES_128_GCM_SHA256";', "it goes into tls.ciphersuites"),
+        ('ciphers = "ECDHE-RSA-AES128-GCM-SHA256:NO-SUCH-CIPHER";', '"NO-SUCH-CIPHER" is no cipher'),
+        ('ciphers = "HIGH:!aNULL";', '"HIGH" is no cipher'),
+        ('ciphers = "NULL-SHA256";', '"NULL-SHA256" is no cipher'),
+        ('ciphers = "RC4-SHA";', '"RC4-SHA" is no cipher'),
+        ("ciphers = ( );", "names no cipher"),
+        ('ciphersuites = "TLS_AES_128_GCM_SHA256:TLS_NOSUCH";', '"TLS_NOSUCH" is no cipher'),
+        ('version = "1.1";', "tls.version"),
+        ("verify = false;", "verification cannot be switched off"),
+    ],
+)
+def test_a_contradiction_is_refused_with_its_line(bench, tmp_path, tls, said):
+    one = gateway(tmp_path, bench.site(tmp_path), 1)
+    text = one.configuration.read_text()
+    one.configuration.write_text(text.replace("tls = {", "tls = {\n" + tls))
+    line = 1 + text[: text.index("tls = {")].count("\n") + 1
+    one.launch()
+    assert one.wait_for_exit() == EX_CONFIG
+    assert f"{one.configuration}:{line}: " in one.log_text()
+    assert said in one.log_text()
+
+
+# --- it never asks, and it never spins
+
+
+def test_nobody_is_asked_for_a_passphrase(bench, tmp_path):
+    """OpenSSL would ask on the terminal, and wait for ever."""
+    site = bench.site(tmp_path)
+    replace(site.key(), encrypted(bench.client.key, "right").read_bytes())
+    one = gateway(tmp_path, site, free_port())
+    ours, its = pty.openpty()
+
+    def take_terminal() -> None:
+        os.setsid()
+        fcntl.ioctl(its, termios.TIOCSCTTY, 0)
+
+    with one.log.open("wb") as log:
+        process = subprocess.Popen(
+            [executable(build_folder()), "run", "-c", one.configuration],
+            stdin=its, stdout=its, stderr=log, preexec_fn=take_terminal,
+            env={**os.environ, "RUNTIME_DIRECTORY": str(one.runtime)},
+        )
+    try:
+        wait_until(lambda: "CAUSE=bad-passphrase" in one.log_text(), 30, "the entry")
+        os.set_blocking(ours, False)
+        with pytest.raises(BlockingIOError):
+            os.read(ours, 1)
+        process.terminate()
+        assert process.wait(10) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+        os.close(its)
+
+
+def cpu_s(one: Gateway) -> float:
+    words = Path(f"/proc/{one.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.parametrize("fault", ["silence", "refused", "full backlog"])
+def test_waiting_for_a_broker_takes_no_time_of_the_processor(bench, tmp_path, fault):
+    """libmosquitto's own loops spin on each of these (issues 2421, 2594, 3745)."""
+    with ExitStack() as stack:
+        port = free_port()
+        if fault != "refused":
+            port = stack.enter_context(
+                Listener(keeps_silent, backlog_is_full=fault == "full backlog")).port
+        site = bench.site(tmp_path)
+        patient = {"reconnect": {"min_s": 60, "max_s": 60}}
+        with gateway(tmp_path, site, port, **patient, state={"interval_s": 1}) as one:
+            wait_until(lambda: one.state().get("link") not in (None, "down", "resolving"), 10, "a try")
+            before, begin = cpu_s(one), one.state()["uptime_s"]
+            one.wait_state(lambda state: state["uptime_s"] >= begin + 4, 20, "four seconds")
+            assert cpu_s(one) - before < 0.4

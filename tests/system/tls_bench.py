@@ -75,11 +75,13 @@ class Bench:
         *options: object,
         mqtt: Mqtt | None = None,
         clients: Path | None = None,
+        host: str = "127.0.0.1",
         port: int = 0,
     ) -> Iterator[OpensslServer]:
         """s_server that asks for a certificate of our CA."""
         with OpensslServer(
-            certificate or self.broker, *options, clients=clients or self.ca.path, mqtt=mqtt, port=port
+            certificate or self.broker, *options, clients=clients or self.ca.path, mqtt=mqtt,
+            host=host, port=port,
         ) as one:
             yield one
 
