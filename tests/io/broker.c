@@ -45,13 +45,16 @@ struct client {
 
 /* ---- sockets ---- */
 
-static int listen_somewhere(uint16_t *ret_port) {
+static int listen_at(uint16_t port, uint16_t *ret_port) {
     struct sockaddr_in address = { .sin_family = AF_INET,
-                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+                                   .sin_port = htons(port) };
+    const int yes = 1;
     socklen_t size = sizeof(address);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     cr_assert_geq(fd, 0);
+    cr_assert_eq(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)), 0);
     cr_assert_eq(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
     cr_assert_eq(listen(fd, 64), 0);
     cr_assert_eq(getsockname(fd, (struct sockaddr *)&address, &size), 0);
@@ -61,7 +64,7 @@ static int listen_somewhere(uint16_t *ret_port) {
 
 uint16_t broker_closed_port(void) {
     uint16_t port;
-    int fd = listen_somewhere(&port);
+    int fd = listen_at(0, &port);
 
     (void)close(fd);
     return port;
@@ -203,6 +206,8 @@ static bool answer(struct client *client, unsigned type, const unsigned char *bo
     const unsigned char connack[] = { CONNACK << 4, 2, 0, (unsigned char)broker->plan.connack };
     const unsigned char pong[] = { PINGRESP << 4, 0 };
 
+    if (broker->plan.conduct == BROKER_DIES_SILENTLY && type != CONNECT)
+        return type != GOODBYE;
     switch (type) {
     case CONNECT:
         if (broker->plan.conduct == BROKER_CLOSES_AT_CONNECT)
@@ -314,7 +319,7 @@ struct broker *broker_start(const struct broker_plan *plan) {
     cr_assert_not_null(broker);
     (void)signal(SIGPIPE, SIG_IGN);
     broker->plan = *plan;
-    broker->listener = listen_somewhere(&broker->port);
+    broker->listener = listen_at(plan->port, &broker->port);
     broker->stop_fd = eventfd(0, EFD_CLOEXEC);
     cr_assert_geq(broker->stop_fd, 0);
     cr_assert_eq(pthread_mutex_init(&broker->lock, NULL), 0);

@@ -19,6 +19,7 @@ enum broker_conduct {
     BROKER_CLOSES_AT_CONNECT,
     BROKER_CLOSES_AT_PUBLISH,
     BROKER_NEVER_ACKNOWLEDGES,
+    BROKER_DIES_SILENTLY, /* after CONNACK no answer to anything, not even a ping */
 };
 
 struct broker_plan {
@@ -31,6 +32,7 @@ struct broker_plan {
     const char *ciphers;
     const char *ciphersuites;
     int connack;
+    uint16_t port; /* 0: any */
 };
 
 enum { BROKER_TOPIC_SIZE = 256 };

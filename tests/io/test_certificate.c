@@ -59,7 +59,7 @@ Test(certificate, tells_its_names_and_addresses) {
     struct certificate_facts facts = facts_of(&(struct request){
         .names = "DNS:broker.lan,IP:192.0.2.10,DNS:*.example,IP:2001:db8::1,email:a@b.example" });
 
-    cr_expect_str_eq(facts.names, "broker.lan, 192.0.2.10, *.example, 2001:db8::1");
+    cr_expect_str_eq(facts.names, "broker.lan, IP:192.0.2.10, *.example, IP:2001:db8::1");
 }
 
 Test(certificate, tells_of_too_many_names_the_first_whole_ones) {

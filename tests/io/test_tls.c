@@ -614,7 +614,7 @@ Test(tls, a_suite_of_1_3_is_pinned_too) {
 Test(tls, a_broker_of_another_name_is_not_believed) {
     expect_distrust("another.test", DISTRUST_NAME, ALERT_BAD_CERTIFICATE);
     cr_expect_str_eq(attempt.refused.subject, "CN=broker");
-    cr_expect_str_eq(attempt.refused.names, "broker.test, 127.0.0.1");
+    cr_expect_str_eq(attempt.refused.names, "broker.test, IP:127.0.0.1");
 }
 
 Test(tls, a_broker_of_another_address_is_not_believed) {
