@@ -272,6 +272,8 @@ class RabbitMQ:
                 "management.ssl.certfile": settings["ssl_options.certfile"],
                 "management.ssl.keyfile": settings["ssl_options.keyfile"],
             }
+        if "oauth2" in self.variants:
+            settings["auth_oauth2.signing_keys.issuer"] = str(self.pki / "issuer.pem")
         shipped = self._shipped_settings()
         text = with_settings(with_settings(shipped, settings), self.settings)
         if "/etc/" in "".join(line for line in text.splitlines() if not line.startswith("#")):

@@ -1,0 +1,300 @@
+# SPDX-License-Identifier: MIT
+"""conf/rabbitmq/provision and the variants, on a node that has the optional ones all at once."""
+
+import base64
+import json
+import re
+import shlex
+import ssl
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from consumer import Consumer
+from pki import Pki
+from rabbitmq import CONSUMER, GATEWAY, SHIPPED, BrokerFailed, RabbitMQ
+from test_broker import AMQPS, DISTRIBUTION, MANAGEMENT, MQTT, listening, publish, reading, s_client
+from waiting import wait_until
+
+ARCHIVE, BOARD, ADMINISTRATOR = "archive", "uno-7", "root-of-all"
+
+
+@pytest.fixture(scope="module")
+def issuer(pki: Pki) -> Path:
+    """The key of somebody who signs tokens; the broker has its public half."""
+    key = pki.folder / "issuer.key"
+    for words in (["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", key],
+                  ["pkey", "-in", key, "-pubout", "-out", pki.folder / "issuer.pem"]):
+        subprocess.run(["openssl", *words], check=True, capture_output=True, timeout=30)
+    return key
+
+
+@pytest.fixture(scope="module")
+def node(pki: Pki, issuer: Path) -> Iterator[RabbitMQ]:
+    pki.client(ARCHIVE)
+    variants = ("boards", "amqps", "management", "oauth2")
+    with RabbitMQ(pki.folder, variants=variants, archives=[ARCHIVE]) as one:
+        one.start()
+        yield one
+
+
+def own_topic(name: str) -> str:
+    return f"sensors/{name}/kitchen"
+
+
+def password_in(said: str) -> str:
+    return re.search(r"password, shown this once: (\S+)", said)[1]
+
+
+# --- gateways
+
+
+def test_a_gateway_comes_and_goes(node, pki):
+    name = pki.client("attic-pi")
+    assert publish(node, pki, own_topic(name), name=name).returncode != 0
+    said = node.provision("gateway", name)
+    assert "sensors/attic-pi/... and gateways/attic-pi" in said
+    assert publish(node, pki, own_topic(name), name=name).returncode == 0
+    assert publish(node, pki, own_topic(GATEWAY), name=name).returncode != 0
+    assert f"{name}\tgateway" in node.provision("list")
+    node.provision("remove", name)
+    assert publish(node, pki, own_topic(name), name=name).returncode != 0
+
+
+def connections_of(process: subprocess.Popen) -> set[str]:
+    table = subprocess.run(["ss", "-Htnp", "state", "established"], capture_output=True, text=True,
+                           timeout=10).stdout
+    return {line.split()[2] for line in table.splitlines() if f"pid={process.pid}," in line}
+
+
+def test_a_stolen_gateway_is_cut_off_at_once_and_for_ever(node, pki):
+    name = pki.client("stolen-pi")
+    node.provision("gateway", name)
+    thief = subprocess.Popen(
+        ["mosquitto_pub", "-h", node.host, "-p", str(node.port), "--cafile", pki.ca, "-l",
+         "--cert", pki.certificate(name), "--key", pki.key(name), "-V", "mqttv311", "-q", "1",
+         "-t", own_topic(name), "-i", "thief"], stdin=subprocess.PIPE)
+    try:
+        wait_until(lambda: connections_of(thief) and "thief" in node.log_text(), 10, "the thief")
+        (connection,) = connections_of(thief)
+        node.provision("remove", name)
+        wait_until(lambda: connection not in connections_of(thief), 5, "its connection to end")
+    finally:
+        thief.kill()
+        thief.wait()
+        thief.stdin.close()
+    assert publish(node, pki, own_topic(name), name=name).returncode != 0
+    definitions = json.loads((node.folder / "definitions.json").read_text())
+    assert name not in json.dumps(definitions), "it would be back at the next start"
+
+
+def test_guest_is_removed_where_it_is_found(node):
+    node.ctl("add_user", "guest", "guest")
+    assert "guest is gone" in node.provision("gateway", GATEWAY)
+    assert "guest" not in node.ctl("list_users")
+
+
+def test_names_that_would_mean_more_in_a_pattern_are_refused(node):
+    for name in (".*", "a.b", "a/b", "guest", "a" * 65):
+        with pytest.raises(BrokerFailed, match="provision: "):
+            node.provision("gateway", name)
+    with pytest.raises(BrokerFailed, match="no user 'who'"):
+        node.provision("remove", "who")
+
+
+def test_the_file_alone_can_be_changed(tmp_path):
+    file = tmp_path / "definitions.json"
+    file.write_text((SHIPPED / "definitions.json").read_text())
+    file.chmod(0o640)
+    run = [SHIPPED / "provision", "--file", file, "--file-only"]
+    for words in (["gateway", "one", "two"], ["consumer", "three"], ["gateway", "one"],
+                  ["consumer", "two"], ["remove", "one"]):
+        subprocess.run([*run, *words], check=True, capture_output=True, timeout=20)
+    said = subprocess.run([*run, "list"], check=True, capture_output=True, text=True, timeout=20)
+    lines = [line for line in said.stdout.splitlines() if "\t" in line]
+    assert lines == ["three\tconsumer", "two\tconsumer"]
+    assert file.stat().st_mode & 0o777 == 0o640
+    assert json.loads(file.read_text())["queues"], "the rest of the file is gone"
+
+
+# --- consumers
+
+
+def test_the_line_that_is_printed_for_a_consumer_works(node, pki):
+    name = pki.client("wall-display")
+    said = node.provision("consumer", name)
+    line = re.search(r"mosquitto_sub .*\\\n.*", said)[0].replace("\\\n", " ")
+    with subprocess.Popen([*shlex.split(line), "-C", "1", "-W", "20"], cwd=pki.folder, text=True,
+                          stdout=subprocess.PIPE) as subscriber:
+        wait_until(lambda: any(name in queue for queue in node.queues()), 10, "its subscription")
+        assert publish(node, pki, own_topic(GATEWAY), reading(1)).returncode == 0
+        assert subscriber.communicate(timeout=25)[0].startswith(own_topic(GATEWAY) + " {")
+    assert f"SENSORGW_MQTT_PORT={node.port}" in said
+
+
+def test_a_removed_consumer_leaves_no_queue(node, pki):
+    name = pki.client("guest-book")
+    node.provision("consumer", name)
+    with Consumer(node.port, pki.folder, name, client_id=f"{name}-1", persistent=True):
+        pass
+    assert f"mqtt-subscription-{name}-1qos1" in node.queues()
+    node.provision("remove", name)
+    assert list(node.queues()) == ["sensors"]
+
+
+# --- boards without a certificate
+
+
+def test_a_board_without_a_certificate_needs_its_password(node, pki):
+    password = password_in(node.provision("board", BOARD))
+    login = ("-u", BOARD, "-P")
+    assert publish(node, pki, own_topic(BOARD), "x", None, *login, password).returncode == 0
+    assert publish(node, pki, own_topic(GATEWAY), "x", None, *login, password).returncode != 0
+    assert publish(node, pki, own_topic(BOARD), "x", None, *login, "guess").returncode != 0
+    assert publish(node, pki, own_topic(BOARD), "x", None).returncode != 0
+    assert "already" in node.provision("board", BOARD)
+    newer = password_in(node.provision("--new-password", "board", BOARD))
+    assert publish(node, pki, own_topic(BOARD), "x", None, *login, password).returncode != 0
+    assert publish(node, pki, own_topic(BOARD), "x", None, *login, newer).returncode == 0
+
+
+@pytest.mark.parametrize("password", ["", "guest", GATEWAY])
+def test_a_gateway_without_its_certificate_is_refused_even_then(node, pki, password):
+    login = ("-u", GATEWAY, "-P", password)
+    assert publish(node, pki, own_topic(GATEWAY), "x", None, *login).returncode != 0
+    assert publish(node, pki, own_topic(GATEWAY)).returncode == 0
+
+
+def test_a_bad_certificate_is_refused_even_then(node, pki, tmp_path):
+    stranger = Pki(tmp_path / "stranger")
+    stranger.client(GATEWAY)
+    since = len(node.log_text())
+    done = publish(node, pki, own_topic(GATEWAY), "x", None,
+                   "--cert", str(stranger.certificate(GATEWAY)), "--key", str(stranger.key(GATEWAY)))
+    assert done.returncode != 0
+    node.wait_for_log("Fatal - Unknown CA", since=since)
+
+
+# --- the other doors
+
+
+def test_nothing_listens_but_tls_and_all_of_it_on_loopback(node, pki):
+    assert listening(node) == {
+        ("127.0.0.1", port) for port in (MQTT, DISTRIBUTION, AMQPS, MANAGEMENT)}
+    for port in (MQTT, AMQPS, MANAGEMENT):
+        talk = subprocess.run(
+            ["openssl", "s_client", "-connect", f"127.0.0.1:{node.base + port}", "-CAfile", pki.ca],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20)
+        assert "Verify return code: 0" in talk.stdout or "Verification: OK" in talk.stdout
+
+
+def manage(node: RabbitMQ, pki: Pki, login: str, name: str | None = CONSUMER) -> int:
+    """The status of one request to the management API; 0 if TLS refuses it."""
+    tls = ssl.create_default_context(cafile=str(pki.ca))
+    if name:
+        tls.load_cert_chain(pki.certificate(name), pki.key(name))
+    request = urllib.request.Request(f"https://localhost:{node.management_port}/api/overview")
+    request.add_header("Authorization", "Basic " + base64.b64encode(login.encode()).decode())
+    try:
+        with urllib.request.urlopen(request, context=tls, timeout=10) as answer:
+            return answer.status
+    except urllib.error.HTTPError as refusal:
+        return refusal.code
+    except OSError:
+        return 0
+
+
+def test_management_needs_a_certificate_and_an_administrator(node, pki):
+    password = password_in(node.provision("administrator", ADMINISTRATOR))
+    assert manage(node, pki, f"{ADMINISTRATOR}:{password}") == 200
+    assert manage(node, pki, f"{ADMINISTRATOR}:{password}", None) == 0
+    assert manage(node, pki, f"{ADMINISTRATOR}:guess") == 401
+    assert manage(node, pki, f"{GATEWAY}:", GATEWAY) == 401
+    assert manage(node, pki, "guest:guest") == 401
+    node.provision("remove", ADMINISTRATOR)
+    assert manage(node, pki, f"{ADMINISTRATOR}:{password}") == 401
+
+
+def archive(node: RabbitMQ, pki: Pki, file: Path, name: str = ARCHIVE) -> str:
+    done = subprocess.run(
+        ["/usr/bin/python3", SHIPPED / "archive", "--port", str(node.amqps_port), "--ca", pki.ca,
+         "--cert", pki.certificate(name), "--key", pki.key(name), file],
+        capture_output=True, text=True, timeout=60)
+    return done.stdout if done.returncode == 0 else f"failed: {done.stderr[-300:]}"
+
+
+def test_stored_readings_are_taken_out_over_amqps(node, pki, tmp_path):
+    node.ctl("purge_queue", "sensors")
+    for number in (1, 2, 2, 3):
+        assert publish(node, pki, own_topic(GATEWAY), reading(number)).returncode == 0
+    assert publish(node, pki, f"sensors/{GATEWAY}/_check", '{"check":true}').returncode == 0
+    file = tmp_path / "readings.jsonl"
+    assert archive(node, pki, file) == "3 readings, 1 came twice\n"
+    assert [json.loads(line)["id"][-2:] for line in file.open()] == ["-1", "-2", "-3"]
+    assert publish(node, pki, own_topic(GATEWAY), reading(3)).returncode == 0
+    assert archive(node, pki, file) == "0 readings, 1 came twice\n"
+    assert node.queues()["sensors"] == 0
+
+
+@pytest.mark.parametrize("name", [GATEWAY, CONSUMER])
+def test_nobody_else_takes_them_out(node, pki, tmp_path, name):
+    assert "failed" in archive(node, pki, tmp_path / "readings.jsonl", name)
+
+
+# --- a token as password
+
+
+def token(issuer: Path, name: str, lifetime_s: int = 600) -> str:
+    """A JSON Web Token as an identity provider would sign it (RS256)."""
+    def part(data: bytes) -> str:
+        return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+    topic = "sensorgw.write:%2F/amq.topic"
+    claims = {"aud": "sensorgw", "sub": name, "iss": "test", "exp": int(time.time()) + lifetime_s,
+              "scope": f"{topic} {topic}/sensors.{name}.* {topic}/gateways.{name}"}
+    head = {"alg": "RS256", "typ": "JWT", "kid": "issuer"}
+    signed = ".".join(part(json.dumps(one).encode()) for one in (head, claims))
+    signature = subprocess.run(["openssl", "dgst", "-sha256", "-sign", issuer],
+                               input=signed.encode(), capture_output=True, check=True, timeout=20)
+    return f"{signed}.{part(signature.stdout)}"
+
+
+def test_a_token_is_a_password_for_its_time_and_its_topics(node, pki, issuer, tmp_path):
+    name = "cloud-pi"
+    good = ("-u", name, "-P", token(issuer, name))
+    assert publish(node, pki, own_topic(name), "x", None, *good).returncode == 0
+    assert publish(node, pki, own_topic(GATEWAY), "x", None, *good).returncode != 0
+    expired = ("-u", name, "-P", token(issuer, name, -60))
+    assert publish(node, pki, own_topic(name), "x", None, *expired).returncode != 0
+    forger = tmp_path / "forger.key"
+    subprocess.run(["openssl", "genrsa", "-out", forger, "2048"], check=True, capture_output=True,
+                   timeout=30)
+    forged = ("-u", name, "-P", token(forger, name))
+    assert publish(node, pki, own_topic(name), "x", None, *forged).returncode != 0
+
+
+# --- versions and ciphers; the last, because they restart the node
+
+
+@pytest.mark.parametrize(
+    ("variant", "rsa", "stands", "cipher", "refused"),
+    [("tls-1.2", False, "-tls1_2", "ECDHE-ECDSA-AES128-GCM-SHA256", "-tls1_3"),
+     ("tls-lecture", True, "-tls1_2", "ECDHE-RSA-AES128-SHA256", "-tls1_3")],
+)
+def test_other_versions_and_ciphers(node, pki, tmp_path, variant, rsa, stands, cipher, refused):
+    if rsa:
+        subprocess.run([Path(__file__).parents[2] / "pki/sensorgw-pki", "-d", pki.folder, "--rsa",
+                        "broker", "rsa.localhost", "localhost"], check=True, capture_output=True,
+                       timeout=30)
+        node.certificate = "rsa.localhost"
+    node.variants = [variant]
+    node.restart()
+    identity = ("-cert", str(pki.certificate(GATEWAY)), "-key", str(pki.key(GATEWAY)))
+    assert cipher in s_client(node, pki, stands, *identity)
+    assert publish(node, pki, own_topic(GATEWAY)).returncode == 0
+    assert "Cipher is (NONE)" in s_client(node, pki, refused, *identity)
