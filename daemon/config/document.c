@@ -99,6 +99,43 @@ static void tell(const char *path, const struct document_finding *finding) {
     (void)log_emit(finding->priority, 0, message, fields);
 }
 
+static bool is_unfilled(const struct document_finding *finding) {
+    static const char end[] = DOCUMENT_UNFILLED;
+    size_t length = strlen(finding->sentence);
+
+    return finding->key && length >= sizeof(end) - 1 &&
+           strcmp(finding->sentence + length - (sizeof(end) - 1), end) == 0;
+}
+
+/* A file as it was installed: one entry, with all the lines to fill in. Returns whether it is so.
+ */
+static bool tell_unfilled(const char *path, const struct document_finding *first) {
+    char message[1024];
+    char line[24];
+    int begun = snprintf(message, sizeof(message), "%.512s: not filled in yet:", path);
+    size_t length = begun < 0 ? sizeof(message) : (size_t)begun;
+    size_t count = 0;
+
+    for (const struct document_finding *finding = first; finding; finding = finding->next) {
+        int n;
+
+        if (!is_unfilled(finding))
+            continue;
+        n = snprintf(message + length, sizeof(message) - length, "%s line %u (%s)",
+                     count++ > 0 ? "," : "", finding->line, finding->key);
+        if (n < 0 || (size_t)n >= sizeof(message) - length)
+            return false;
+        length += (size_t)n;
+    }
+    if (count < 2)
+        return false;
+    while (!is_unfilled(first))
+        first = first->next;
+    (void)log_error(0, message, { "PATH", path }, { "LINE", log_number(first->line, line) },
+                    { "KEY", first->key });
+    return true;
+}
+
 void document_error_at(struct config_document *document, unsigned line, const char *key,
                        const char *format, ...) {
     va_list arguments;
@@ -304,8 +341,11 @@ int document_new(const char *path, struct config_document **ret) {
 int document_conclude(struct config_document *document) {
     const char *path = document->config.path;
 
+    bool unfilled_are_told = tell_unfilled(path, document->first);
+
     for (const struct document_finding *finding = document->first; finding; finding = finding->next)
-        tell(path, finding);
+        if (!unfilled_are_told || !is_unfilled(finding))
+            tell(path, finding);
     document->first = NULL;
     if (document->findings > DOCUMENT_FINDINGS)
         (void)log_error(0, "only the first errors in the configuration were told", { "PATH", path },

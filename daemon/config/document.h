@@ -43,6 +43,9 @@ struct config_document {
     struct document_block *blocks; /* freed with the document */
 };
 
+/* How the sentence about an empty text ends. Several of these become one entry. */
+#define DOCUMENT_UNFILLED "is not filled in"
+
 /*
  * Reads and parses the file.
  *

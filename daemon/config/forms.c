@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "config/document.h"
 #include "core/reading.h"
 #include "core/topic.h"
 #include "core/usb_name.h"
@@ -177,7 +178,7 @@ static const char *check_form(const struct key *key, const char *text) {
 
 const char *form_check(const struct key *key, const char *text) {
     if (text[0] == '\0')
-        return "is not filled in";
+        return DOCUMENT_UNFILLED;
     if (!is_printable(text))
         return "holds a control character, or is not UTF-8";
     if (key->maximum > 0 && (double)strlen(text) > key->maximum)
