@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "io/log.h"
@@ -171,6 +172,7 @@ static int write_file(const char *path, const char *text) {
     fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (fd < 0)
         return -errno;
+    (void)fchmod(fd, 0644); /* for `sensorgw status`, whatever the umask: the service's is 0077 */
     if (write(fd, text, length) != (ssize_t)length)
         r = errno > 0 ? -errno : -EIO;
     (void)close(fd);
