@@ -76,6 +76,8 @@ __attribute__((format(printf, 2, 3), noreturn)) void criterion_skip(int unused, 
 
 #define cr_skip_test(...) criterion_skip(0, " " __VA_ARGS__)
 
+#define cr_assert_fail(...) CRITERION_CHECK(true, false, "this place is not reached", ##__VA_ARGS__)
+#define cr_fail(...) cr_assert_fail(__VA_ARGS__)
 #define cr_assert(a, ...) CRITERION_CHECK(true, (a), #a, ##__VA_ARGS__)
 #define cr_assert_not(a, ...) CRITERION_CHECK(true, !(a), "not " #a, ##__VA_ARGS__)
 #define cr_assert_null(a, ...) CRITERION_COMPARE(true, a, ==, NULL, ##__VA_ARGS__)
@@ -99,6 +101,8 @@ __attribute__((format(printf, 2, 3), noreturn)) void criterion_skip(int unused, 
 #define cr_assert_float_eq(a, b, slack, ...) \
     CRITERION_CHECK(true, fabs((a) - (b)) <= (slack), #a " is about " #b, ##__VA_ARGS__)
 
+#define cr_expect_fail(...) \
+    CRITERION_CHECK(false, false, "this place is not reached", ##__VA_ARGS__)
 #define cr_expect(a, ...) CRITERION_CHECK(false, (a), #a, ##__VA_ARGS__)
 #define cr_expect_not(a, ...) CRITERION_CHECK(false, !(a), "not " #a, ##__VA_ARGS__)
 #define cr_expect_null(a, ...) CRITERION_COMPARE(false, a, ==, NULL, ##__VA_ARGS__)
