@@ -13,7 +13,7 @@
 #include "io/log.h"
 #include "io/loop.h"
 
-enum { SETTLE_S = 2, FINGERPRINTS_SIZE = 1024 };
+enum { SETTLE_S = 5, FINGERPRINTS_SIZE = 1024 };
 
 static const uint64_t second_us = 1000000;
 static const uint64_t day_us = 86400 * (uint64_t)1000000;
@@ -140,7 +140,7 @@ static void note_refusal(struct credentials *credentials) {
     if (tls_files_agree(&files, &credentials->refused))
         return;
     if (was_touched_lately(&files)) {
-        loop_arm(credentials->settling, loop_now_us() + SETTLE_S * second_us);
+        loop_arm(credentials->settling, loop_now_us() + second_us);
         return;
     }
     credentials->refused = files;
@@ -190,11 +190,11 @@ static bool refresh_all(struct credentials *credentials) {
 
 static int on_settled(sd_event_source *source, uint64_t due_us, void *userdata) {
     struct credentials *credentials = userdata;
-    bool was_wanted = credentials->wants_renewal;
 
+    if (!refresh_all(credentials) || !credentials->wants_renewal)
+        return 0;
     credentials->wants_renewal = false;
-    if (refresh_all(credentials) && was_wanted)
-        credentials->calls.on_renewed(credentials->calls.userdata);
+    credentials->calls.on_renewed(credentials->calls.userdata);
     return 0;
 }
 
@@ -229,6 +229,7 @@ int credentials_take(struct credentials *credentials, size_t broker, const char 
     if (one->in_use != one->tls)
         (void)tls_free(one->in_use);
     one->in_use = one->tls;
+    credentials->wants_renewal = false;
     tls_record_in(one->tls, attempt);
     judge_expiry(credentials);
     *ret = one->tls;

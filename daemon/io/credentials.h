@@ -6,7 +6,8 @@
  * ones are not while there are others, and what is about to run out is said.
  *
  * A certificate and its key are two files, and somebody replaces them one after the other. So files
- * that do not fit together are given SETTLE_S before it is said; meanwhile the old pair is used.
+ * that do not fit together are given five seconds before it is said; meanwhile the old pair is
+ * used.
  */
 
 #include <systemd/sd-event.h>
