@@ -21,7 +21,7 @@ from board import Board, image_path
 from consumer import Consumer, Message, is_reading
 from fake_port import FakePort
 from frame import Frame
-from gateway import EX_CONFIG, Gateway, executable
+from gateway import EX_CONFIG, Gateway
 from pki import Pki
 from rabbitmq import GATEWAY, RabbitMQ
 from relay import Relay
@@ -159,16 +159,6 @@ def relay(broker: RabbitMQ) -> Iterator[Relay]:
 def port() -> Iterator[FakePort]:
     with FakePort() as one:
         yield one
-
-
-@pytest.fixture(scope="session")
-def release_build() -> Path:
-    """A build without sanitizers, which have memory and threads of their own."""
-    for name in ("SENSORGW_BUILD", "SENSORGW_RELEASE_BUILD"):
-        folder = os.environ.get(name)
-        if folder and b"__asan_init" not in executable(Path(folder)).read_bytes():
-            return Path(folder).resolve()
-    pytest.skip("the build has sanitizers, and SENSORGW_RELEASE_BUILD names none without")
 
 
 # --- values

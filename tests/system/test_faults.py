@@ -33,7 +33,7 @@ from mosquitto import Mosquitto
 from pki import Pki
 from puback_thief import PubackThief, steal_all, steal_none
 from rabbitmq import GATEWAY, RabbitMQ
-from sickness import Sickness, sanitizer
+from sickness import Sickness
 from waiting import wait_until
 
 KILLS = int(os.environ.get("SENSORGW_TEST_KILLS", "50"))
@@ -1012,24 +1012,6 @@ def test_everything_at_once(tmp_path, pki, broker: RabbitMQ, port, seed, sicknes
 
 
 BACKLOG = 100_000
-
-
-@pytest.fixture(scope="session")
-def release_build(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tree under test if it has no sanitizers, else one of our own."""
-    for name in ("SENSORGW_BUILD", "SENSORGW_RELEASE_BUILD"):
-        folder = os.environ.get(name)
-        if folder and not sanitizer(Path(folder)):
-            return Path(folder).resolve()
-    made = tmp_path_factory.mktemp("release") / "build"
-    source = Path(__file__).parents[2]
-    features = [f"-D{feature}=disabled" for feature in ("tests", "firmware", "emulator")]
-    for command in (
-        ["meson", "setup", made, source, "--buildtype=release", *features],
-        ["ninja", "-C", made, "daemon/sensorgw"],
-    ):
-        subprocess.run(command, check=True, capture_output=True, timeout=300)
-    return made
 
 
 class Subscriber:

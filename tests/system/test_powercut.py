@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from consumer import Consumer, Message
-from disk_record import SYNC, DiskRecorder, Operation, durable, read_files, replay
+from disk_record import SYNC, DiskRecorder, durable, read_files, replay
 from fake_port import FakePort
 from gateway import Gateway
 from mosquitto import Mosquitto
