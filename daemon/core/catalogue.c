@@ -114,7 +114,9 @@ static const struct catalogue_entry entries[] = {
       "clock." },
     { "own-certificate-unknown-ca", "bafe9bd120c5d1529127c47089bf36a2",
       "The broker does not know the CA of our certificate",
-      "Our certificate was issued by a CA that is not in the broker's list.",
+      "Our certificate was issued by a CA that is not in the broker's list, or is signed by "
+      "itself. "
+      "RabbitMQ's log then says \"Unknown CA\", or \"Bad Certificate\" of one signed by itself.",
       "Add that CA to the broker's list (RabbitMQ: ssl_options.cacertfile may hold "
       "several), or have our certificate issued by one that is there." },
     { "own-certificate-purpose", "fe0143729313badffba3fec76ca387b5",

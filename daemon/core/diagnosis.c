@@ -107,6 +107,9 @@ static enum cause cause_of_refusal(const struct attempt *attempt) {
         return CAUSE_CERTIFICATE_REQUIRED;
     if (attempt->now > own->not_after || attempt->now < own->not_before)
         return CAUSE_OWN_CERTIFICATE_EXPIRED;
+    /* Erlang's word for that is bad_certificate. Nothing in the certificate says more. */
+    if (strcmp(own->subject, own->issuer) == 0)
+        return CAUSE_OWN_CERTIFICATE_UNKNOWN_CA;
     if (!own->is_for_clients)
         return CAUSE_OWN_CERTIFICATE_PURPOSE;
     if (attempt->alert_received == ALERT_CERTIFICATE_EXPIRED)

@@ -304,6 +304,10 @@ static bool is_revoked(const struct attempt *attempt) {
     return attempt->alert_received == ALERT_CERTIFICATE_REVOKED;
 }
 
+static bool is_own_self_signed(const struct attempt *attempt) {
+    return strcmp(attempt->own.subject, attempt->own.issuer) == 0;
+}
+
 static bool is_past(const struct attempt *attempt) {
     return attempt->now > attempt->own.not_after;
 }
@@ -477,6 +481,13 @@ static const struct wording {
       "the broker says that our certificate {own} has expired: it is valid from {own begin} to "
       "{own end}, and {clock}{alert}",
       "One of the two clocks is wrong: set the broker's, or ours (timedatectl)." },
+    { CAUSE_OWN_CERTIFICATE_UNKNOWN_CA, is_own_self_signed,
+      "the broker refuses our certificate {own}: it is signed by itself, not by a CA that the "
+      "broker "
+      "knows{alert}",
+      "Have one issued by the broker's CA (sensorgw-pki client {user}), and install it with its "
+      "key: "
+      "taken at the next try, no restart." },
     { CAUSE_OWN_CERTIFICATE_UNKNOWN_CA, NULL,
       "the broker does not know {own issuer}, which issued our certificate {own}{alert}",
       "Add that CA to the broker's list (RabbitMQ: ssl_options.cacertfile may hold several), or "

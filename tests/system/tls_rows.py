@@ -335,6 +335,11 @@ BROKER_REFUSES = [
           lambda bench: bench.stranger.client(GATEWAY),
           {"openssl": ["does not know CN=Another CA", f"CN={GATEWAY}", "unknown_ca (48)"],
            "rabbitmq": ["does not know CN=Another CA", f"CN={GATEWAY}", "unknown_ca (48)"]}),
+    *ours("our certificate is signed by itself", "own-certificate-unknown-ca",
+          lambda bench: bench.once("itself", lambda: Authority(
+              bench.folder / "itself", name=GATEWAY).certificate),
+          {"openssl": [f"CN={GATEWAY}: it is signed by itself", "unknown_ca (48)"],
+           "rabbitmq": [f"CN={GATEWAY}: it is signed by itself", "bad_certificate (42)"]}),
     *ours("our certificate has expired", "own-certificate-expired",
           lambda bench: bench.ca.client(GATEWAY, begin=-30, end=-1),
           {"openssl": [f"CN={GATEWAY}: it expired on 2", "our clock", "certificate_expired (45)"],
