@@ -185,23 +185,30 @@ static bool read_packet(struct client *client, unsigned *ret_type, unsigned char
 }
 
 /* QoS 1 is all that is published to it. */
-static bool take_publish(struct client *client, const unsigned char *body) {
+static bool take_publish(struct client *client, const unsigned char *body, size_t size) {
     struct broker *broker = client->broker;
     size_t length = (size_t)body[0] << 8 | body[1];
+    bool is_state = strncmp((const char *)body + 2, "gateways/", 9) == 0;
     const unsigned char answer[] = { PUBACK << 4, 2, body[2 + length], body[3 + length] };
 
     (void)pthread_mutex_lock(&broker->lock);
     broker->seen.publishes++;
     (void)snprintf(broker->seen.topic, sizeof(broker->seen.topic), "%.*s", (int)length,
                    (const char *)body + 2);
+    (void)snprintf(broker->seen.payload, sizeof(broker->seen.payload), "%.*s",
+                   (int)(size - length - 4), (const char *)body + length + 4);
+    if (broker->seen.publishes == 1)
+        memcpy(broker->seen.first_topic, broker->seen.topic, sizeof(broker->seen.first_topic));
     (void)pthread_mutex_unlock(&broker->lock);
     if (broker->plan.conduct == BROKER_CLOSES_AT_PUBLISH)
         return false;
+    if (broker->plan.conduct == BROKER_TAKES_ONLY_STATES && !is_state)
+        return true;
     return broker->plan.conduct == BROKER_NEVER_ACKNOWLEDGES ||
            write_bytes(client, answer, sizeof(answer));
 }
 
-static bool answer(struct client *client, unsigned type, const unsigned char *body) {
+static bool answer(struct client *client, unsigned type, const unsigned char *body, size_t size) {
     struct broker *broker = client->broker;
     const unsigned char connack[] = { CONNACK << 4, 2, 0, (unsigned char)broker->plan.connack };
     const unsigned char pong[] = { PINGRESP << 4, 0 };
@@ -215,7 +222,7 @@ static bool answer(struct client *client, unsigned type, const unsigned char *bo
         return broker->plan.conduct == BROKER_IGNORES_CONNECT ||
                write_bytes(client, connack, sizeof(connack));
     case PUBLISH:
-        return take_publish(client, body);
+        return take_publish(client, body, size);
     case PINGREQ:
         return write_bytes(client, pong, sizeof(pong));
     case GOODBYE:
@@ -238,7 +245,8 @@ static void serve(struct client *client) {
     (void)pthread_mutex_lock(&client->broker->lock);
     client->broker->seen.handshakes++;
     (void)pthread_mutex_unlock(&client->broker->lock);
-    while (read_packet(client, &type, body, sizeof(body), &length) && answer(client, type, body))
+    while (read_packet(client, &type, body, sizeof(body), &length) &&
+           answer(client, type, body, length))
         continue;
     (void)SSL_shutdown(client->session);
 }

@@ -19,7 +19,8 @@ enum broker_conduct {
     BROKER_CLOSES_AT_CONNECT,
     BROKER_CLOSES_AT_PUBLISH,
     BROKER_NEVER_ACKNOWLEDGES,
-    BROKER_DIES_SILENTLY, /* after CONNACK no answer to anything, not even a ping */
+    BROKER_TAKES_ONLY_STATES, /* acknowledges what goes to gateways/ */
+    BROKER_DIES_SILENTLY,     /* after CONNACK no answer to anything, not even a ping */
 };
 
 struct broker_plan {
@@ -43,7 +44,9 @@ struct broker_seen {
     bool has_server_name; /* SNI, of the last ClientHello */
     char server_name[256];
     unsigned publishes;
-    char topic[BROKER_TOPIC_SIZE]; /* of the last */
+    char first_topic[BROKER_TOPIC_SIZE];
+    char topic[BROKER_TOPIC_SIZE];   /* of the last */
+    char payload[BROKER_TOPIC_SIZE]; /* of the last, as much as fits */
     bool said_goodbye;
 };
 
