@@ -89,6 +89,30 @@ def test_sighup_takes_renewed_files_into_a_connection_of_their_own(bench, tap, t
         assert of_brokers(one) == []  # nothing was lost
 
 
+def test_a_renewal_neither_loses_nor_doubles_a_reading(broker, pki, bench, tmp_path):
+    """Sent is what is acknowledged before the new connection is made."""
+    ports = open_listeners(broker, {"sound": {
+        "cacertfile": bench.ca.path, "certfile": bench.broker.path, "keyfile": bench.broker.key,
+    }})
+    site = bench.site(tmp_path)
+    with Port() as port, Witness(broker.port, pki.folder) as witness, \
+            Feed(port, per_s=200) as feed:
+        one = gateway(tmp_path, site, ports["sound"])
+        one.configure(sensors=[{"name": "kitchen", "device": port.path}])
+        with one:
+            port.wait_for_reader()
+            feed.go_on()
+            for count in range(1, 5):
+                one.wait_for_entry(EVENT="connected", count=count)
+                witness.wait_for_more(100)
+                site.install(bench.ca.client(GATEWAY))
+                one.reload()
+            one.wait_for_entry(EVENT="connected", count=5)
+            outcome = settle(feed, witness)
+            assert of_brokers(one) == []
+    outcome.assert_sound(duplicates=0)
+
+
 def test_sighup_leaves_a_connection_alone_where_nothing_changed(bench, tap, tmp_path):
     with gateway(tmp_path, bench.site(tmp_path), tap.port, state={"interval_s": 1}) as one:
         one.wait_online()
