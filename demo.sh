@@ -14,13 +14,14 @@ gateway=demo-pi
 
 usage() {
     cat <<'TEXT'
-usage: ./demo.sh [--device /dev/ttyACM0] [--seconds N]
+usage: ./demo.sh [--device /dev/ttyACM0] [--seconds N] [--dashboard]
        ./demo.sh --fault NAME
        ./demo.sh --wire
 
   --device PATH  a real board with the firmware of this project instead of the emulated one
   --seconds N    end after N seconds; the exit status is 0 only if readings arrived, in order,
                  without a gap and, from the emulated board, with the sensor's values
+  --dashboard    Node-RED with its dashboard as well, for a browser on this machine
   --fault NAME   bad-certificate, protocol-version or insufficient-security: breaks TLS on the
                  broker, shows what sensorgw says of it, mends it, and counts the readings
   --wire         the same reading as an eavesdropper sees it, plain and encrypted
@@ -38,6 +39,7 @@ usage_error() {
 
 device=
 seconds=
+dashboard=
 show=() # a program of demo/ with its arguments, instead of the plain chain
 groups=(build broker)
 while [ $# -gt 0 ]; do
@@ -50,6 +52,10 @@ while [ $# -gt 0 ]; do
                 --fault) show=(fault.py "$2") ;;
             esac
             shift
+            ;;
+        --dashboard)
+            dashboard=yes
+            groups+=(nodejs)
             ;;
         --wire)
             show=(wire.py)
@@ -68,7 +74,7 @@ case ${show[*]} in
         "fault.py insufficient-security") ;;
     *) usage_error "there is no fault '${show[1]}'" ;;
 esac
-[ ${#show[@]} -eq 0 ] || [ -z "$device$seconds" ] ||
+[ ${#show[@]} -eq 0 ] || [ -z "$device$seconds$dashboard" ] ||
     usage_error "--fault and --wire end by themselves, and use the emulated board"
 [[ -z $seconds || $seconds =~ ^[1-9][0-9]{0,5}$ ]] || usage_error "--seconds takes a whole number"
 
@@ -107,6 +113,7 @@ started_count=0
 broker_pid=
 board_pid=
 consumer_pid=
+nodered_pid=
 gateway_pid=
 timer_pid=
 
@@ -150,11 +157,13 @@ trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
+patience=150 # seconds
+
 wait_for_line() { # PATTERN FILE PID NAME: until a line of the file matches
-    local deadline=$((SECONDS + 150))
+    local deadline=$((SECONDS + patience))
     until grep -q "$1" "$2" 2>/dev/null; do
         kill -0 "$3" 2>/dev/null || fail "$4 did not start" "$work/$4.log"
-        [ "$SECONDS" -lt "$deadline" ] || fail "$4 is not ready after 150 s" "$work/$4.log"
+        [ "$SECONDS" -lt "$deadline" ] || fail "$4 is not ready after $patience s" "$work/$4.log"
         sleep 0.1
     done
 }
@@ -181,7 +190,8 @@ make_pki() {
     "$tool" init --no-passphrase &&
         "$tool" broker localhost 127.0.0.1 &&
         "$tool" client "$gateway" &&
-        "$tool" client dashboard
+        "$tool" client dashboard &&
+        "$tool" client nodered
 }
 
 # A quarter of an hour in a kitchen: 18.5 to 24.5 °C, the drier the warmer, a new value every 3 s.
@@ -241,7 +251,7 @@ make_pki >"$work/pki.log" 2>&1 || fail "no certificates" "$work/pki.log"
 
 step RabbitMQ "starting a node of its own"
 start broker_pid "$tests/rabbitmq.py" --pki "$work/pki" --dir "$work/rabbitmq" \
-    --gateway "$gateway" --consumer dashboard \
+    --gateway "$gateway" --consumer dashboard --consumer nodered \
     <"$work/hold" >"$work/broker.out" 2>"$work/rabbitmq.log" 9>&-
 
 step build "build/demo"
@@ -269,6 +279,16 @@ start consumer_pid "$tests/consumer.py" --port "$port" --pki "$work/pki" "${expe
     </dev/null 2>"$work/consumer.log" 9>&-
 wait_for_line SUBSCRIBED "$work/consumer.log" "$consumer_pid" consumer
 
+if [ -n "$dashboard" ]; then
+    [ -e "$root/build/node-red/installed.json" ] || step Node-RED "fetching its packages from npm, this once"
+    start nodered_pid "$tests/nodered.py" --pki "$work/pki" --port "$port" --name nodered \
+        --dir "$work/nodered" --modules "$root/build/node-red" \
+        <"$work/hold" >"$work/nodered.out" 2>"$work/nodered.log" 9>&-
+    patience=700
+    wait_for_line '^URL ' "$work/nodered.out" "$nodered_pid" nodered
+    step Node-RED "${bold}$(sed -n 's/^URL //p' "$work/nodered.out")${plain}"
+fi
+
 step sensorgw "reads $device as 'kitchen', TLS 1.2 with ECDHE-ECDSA-AES128-GCM-SHA256"
 echo
 write_configuration "$port" "$device"
@@ -283,7 +303,7 @@ trap 'ended=asked' INT TERM HUP
 wait -n -p first || true
 trap '' INT TERM HUP
 if [ -z "$ended" ] && [ "${first:-}" != "$timer_pid" ]; then
-    for name in sensorgw consumer board rabbitmq; do
+    for name in sensorgw consumer nodered board rabbitmq; do
         [ ! -s "$work/$name.log" ] || tail -n 10 "$work/$name.log" | sed "/SUBSCRIBED/d; s/^/  $name: /"
     done >&2
     fail "a part of the chain ended by itself; what they said last is above"

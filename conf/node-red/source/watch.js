@@ -1,0 +1,67 @@
+// Keeps what is known of each sensor, and judges it: with each reading, each state and each tick.
+//
+// Outputs: 1 what the dashboard shows; 2 one message for each change to or from trouble.
+
+const STATE_LASTS_MS = 180000; // three intervals: an older state says nothing any more
+const SILENT_MS = 30000; // at the least; else five of the sensor's own intervals
+const TREND = 90; // readings in the small curve
+
+const now = Date.now();
+const sensors = flow.get('sensors') || {};
+const gateways = flow.get('gateways') || {};
+const reading = msg.payload && msg.payload.values ? msg.payload : null;
+
+if (reading) {
+    const known = sensors[msg.topic] || { trend: {}, time: 0 };
+    if (reading.time >= known.time) { // what comes late never replaces what is newer
+        const interval = known.time ? reading.time - known.time : known.interval;
+        sensors[msg.topic] = { ...known, ...reading, interval, arrived: now };
+    }
+    for (const [name, value] of Object.entries(reading.values)) {
+        const trend = known.trend[name] || [];
+        trend.push([reading.time, value]);
+        trend.sort((a, b) => a[0] - b[0]);
+        known.trend[name] = trend.slice(-TREND);
+    }
+    flow.set('sensors', sensors);
+}
+
+// Gateway up, board silent, sensor failing are three different things.
+function judge(sensor) {
+    const gateway = gateways[sensor.gateway];
+    const fresh = gateway && now - gateway.at < STATE_LASTS_MS;
+    if (fresh && gateway.state !== 'online') return { state: 'offline', cause: 'its gateway is offline' };
+    const told = fresh && gateway.sensors && gateway.sensors[sensor.sensor];
+    if (told && !['ok', 'starting'].includes(told.state)) return { state: told.state, cause: told.cause };
+    const quiet = now - sensor.arrived;
+    if (quiet > Math.max(SILENT_MS, 5 * (sensor.interval || 0))) return { state: 'stale', cause: 'nothing has come' };
+    return { state: 'ok' };
+}
+
+const cards = Object.entries(sensors).sort().map(([key, sensor]) => ({ key, ...sensor, ...judge(sensor) }));
+
+// A sensor that its gateway knows and that has never sent is shown, too.
+for (const [name, gateway] of Object.entries(gateways)) {
+    for (const [sensor, told] of Object.entries(gateway.sensors || {})) {
+        const key = `${name}/${sensor}`;
+        if (!sensors[key]) cards.push({ key, gateway: name, sensor, values: {}, trend: {}, state: told.state, cause: told.cause });
+    }
+}
+
+const boxes = Object.entries(gateways).sort().map(([name, gateway]) => ({
+    name, ...gateway, state: now - gateway.at < STATE_LASTS_MS ? gateway.state : 'unknown', sensors: undefined,
+}));
+
+const before = context.get('before') || {};
+const alarms = [...cards, ...boxes.map((box) => ({ ...box, key: box.name }))].flatMap((one) => {
+    const well = ['ok', 'online', 'starting'].includes(one.state);
+    const was = before[one.key];
+    before[one.key] = one.state;
+    if (was === one.state || (was === undefined && well)) return [];
+    if (well && ['ok', 'online', 'starting'].includes(was)) return [];
+    return [{ topic: one.key, payload: { state: one.state, cause: one.cause, was, well, at: now } }];
+});
+context.set('before', before);
+node.status({ fill: cards.every((card) => card.state === 'ok') ? 'green' : 'yellow', shape: 'dot', text: `${cards.length} sensors` });
+
+return [{ payload: { now, cards, boxes, counters: flow.get('counters') || {} } }, alarms];
