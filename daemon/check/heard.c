@@ -78,8 +78,7 @@ static void tell_failing(const struct place *place, const struct listener *liste
     findings_cure(place->check->findings, "%s", sensor_error_cure(word));
 }
 
-/* "temperature 21.5, humidity 45.0" */
-static void render_values(const struct reading *reading, char *text, size_t size) {
+void place_render_values(const struct reading *reading, char *text, size_t size) {
     size_t used = 0;
 
     text[0] = '\0';
@@ -103,7 +102,7 @@ static void tell_well(const struct place *place, const struct listener *listener
     char board[PRINTABLE_SIZE + 32];
 
     if (listener->has_reading)
-        render_values(&listener->reading, values, sizeof(values));
+        place_render_values(&listener->reading, values, sizeof(values));
     if (listener->has_hello)
         printable_string(hello->firmware, firmware);
     (void)snprintf(board, sizeof(board), "board %u%s%s", listener->number,

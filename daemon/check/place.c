@@ -55,6 +55,16 @@ static enum cause cause_from(const char *word) {
     return CAUSE_NONE;
 }
 
+bool place_daemon_reads(const struct check *check, const struct source_settings *source) {
+    const cJSON *sensors = cJSON_GetObjectItem(check->state, "sensors");
+    const cJSON *sensor = cJSON_GetObjectItem(sensors, source->name);
+    const char *device = cJSON_GetStringValue(cJSON_GetObjectItem(sensor, "device"));
+    const char *state = cJSON_GetStringValue(cJSON_GetObjectItem(sensor, "state"));
+
+    return check->daemon > 0 && device && state && strcmp(device, source->place) == 0 &&
+           strcmp(state, "absent") != 0;
+}
+
 void place_tell_daemon(const struct place *place) {
     const cJSON *sensor = cJSON_GetObjectItem(cJSON_GetObjectItem(place->check->state, "sensors"),
                                               place->source->name);

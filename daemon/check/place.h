@@ -17,6 +17,15 @@ struct place {
 
 void place_init(struct place *place, const struct check *check, size_t i);
 
+/* The daemon says that it reads there: that holds where /proc shows us nothing. */
+bool place_daemon_reads(const struct check *check, const struct source_settings *source);
+
+/* A sensor without a board: where it is, who has it, and what it answers. */
+void place_tell_direct(const struct check *check, const struct source_settings *source);
+
+/* "temperature 21.5, humidity 45.0" */
+void place_render_values(const struct reading *reading, char *text, size_t size);
+
 /* error: a positive errno */
 void place_tell_absent(const struct place *place, int error);
 void place_tell_denied(const struct place *place);

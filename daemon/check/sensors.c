@@ -7,12 +7,20 @@
 #include <sys/stat.h>
 
 #include "check/place.h"
+#include "io/probe.h"
+
+static bool is_direct(const struct source_settings *source) {
+    return probe_find(source->driver) != NULL;
+}
 
 void check_find_ports(const struct config *config, struct found_port *ports) {
     for (size_t i = 0; i < config->sources.count; i++) {
         struct found_port *port = &ports[i];
 
         serial_port_init(&port->port);
+        port->found = port->held = -ENOENT;
+        if (is_direct(&config->sources.sources[i]))
+            continue;
         port->found = serial_port_find(&port->port, config->sources.sources[i].device);
         port->held = port->found < 0 ? -ENOENT : holder_find(port->port.path, &port->holder);
     }
@@ -20,17 +28,6 @@ void check_find_ports(const struct config *config, struct found_port *ports) {
 
 /* What is to be said of a port, or done with it. */
 enum standing { STANDING_ABSENT, STANDING_DENIED, STANDING_DAEMON, STANDING_HELD, STANDING_FREE };
-
-/* The daemon says that it reads there: that holds where /proc shows us nothing. */
-static bool daemon_reads(const struct check *check, const struct source_settings *source) {
-    const cJSON *sensors = cJSON_GetObjectItem(check->state, "sensors");
-    const cJSON *sensor = cJSON_GetObjectItem(sensors, source->name);
-    const char *device = cJSON_GetStringValue(cJSON_GetObjectItem(sensor, "device"));
-    const char *state = cJSON_GetStringValue(cJSON_GetObjectItem(sensor, "state"));
-
-    return check->daemon > 0 && device && state && strcmp(device, source->device) == 0 &&
-           strcmp(state, "absent") != 0;
-}
 
 /* Returns 0 where there is a serial port, or a positive errno. */
 static int look_at(const struct found_port *port) {
@@ -50,7 +47,7 @@ static enum standing standing_of(const struct place *place, int error) {
         return error == EACCES ? STANDING_DENIED : STANDING_ABSENT;
     if (port->held > 0)
         return port->holder.pid == place->check->daemon ? STANDING_DAEMON : STANDING_HELD;
-    if (port->held < 0 && daemon_reads(place->check, place->source))
+    if (port->held < 0 && place_daemon_reads(place->check, place->source))
         return STANDING_DAEMON;
     return access(port->port.path, R_OK | W_OK) < 0 ? STANDING_DENIED : STANDING_FREE;
 }
@@ -102,12 +99,18 @@ void check_sensors(const struct check *check) {
     if (!listeners)
         return;
     for (size_t i = 0; i < count && check->may_open; i++) {
+        if (is_direct(&check->config->sources.sources[i]))
+            continue;
         place_init(&place, check, i);
         listeners[i] = listener_for(&place);
     }
     if (check->may_open)
         (void)listen_all(listeners, count);
     for (size_t i = 0; i < count; i++) {
+        if (is_direct(&check->config->sources.sources[i])) {
+            place_tell_direct(check, &check->config->sources.sources[i]);
+            continue;
+        }
         place_init(&place, check, i);
         tell(&place, &listeners[i]);
     }

@@ -11,6 +11,7 @@
 #include <systemd/sd-event.h>
 #include <time.h>
 
+#include "commands/monitor_direct.h"
 #include "commands/monitor_line.h"
 #include "io/holder.h"
 #include "io/serial_list.h"
@@ -29,6 +30,7 @@ struct options {
     unsigned baud;
     uint64_t count; /* readings to wait for; 0: no end */
     bool as_json;
+    const char *model; /* of a sensor on a GPIO line */
 };
 
 struct monitor {
@@ -242,10 +244,23 @@ static int run(const struct options *options) {
     return r < 0 ? EXIT_FAILED : r;
 }
 
+static int run_direct(const struct options *options) {
+    const struct monitor_direct_options direct = {
+        .device = options->device,
+        .model = options->model,
+        .count = options->count,
+        .output = { options->as_json, wants_colour() },
+    };
+
+    return monitor_direct(&direct);
+}
+
 static int usage(FILE *out, int status) {
-    (void)fputs("usage: sensorgw monitor [DEVICE] [--baud N] [--json] [--count N]\n"
+    (void)fputs("usage: sensorgw monitor [DEVICE] [--baud N] [--model dht11|dht22] [--json] "
+                "[--count N]\n"
                 "Decodes what a board sends. DEVICE is a path or usb:VID:PID[:SERIAL]; without it "
-                "the only\nport there is. --count ends after so many readings.\n",
+                "the only\nport there is. Or asks a sensor without a board: gpio:CHIP:LINE or "
+                "iio:NAME. --count ends\nafter so many readings.\n",
                 out);
     return status;
 }
@@ -282,6 +297,9 @@ static bool parse_option(int option, struct options *options) {
     case 'j':
         options->as_json = true;
         return true;
+    case 'm':
+        options->model = optarg;
+        return strcmp(optarg, "dht11") == 0 || strcmp(optarg, "dht22") == 0;
     default:
         return false;
     }
@@ -289,13 +307,11 @@ static bool parse_option(int option, struct options *options) {
 
 int command_monitor(int argc, char **argv) {
     static const struct option words[] = {
-        { "baud", required_argument, NULL, 'b' },
-        { "count", required_argument, NULL, 'n' },
-        { "json", no_argument, NULL, 'j' },
-        { "help", no_argument, NULL, 'h' },
-        { NULL, 0, NULL, 0 },
+        { "baud", required_argument, NULL, 'b' }, { "count", required_argument, NULL, 'n' },
+        { "json", no_argument, NULL, 'j' },       { "model", required_argument, NULL, 'm' },
+        { "help", no_argument, NULL, 'h' },       { NULL, 0, NULL, 0 },
     };
-    struct options options = { .baud = DEFAULT_BAUD };
+    struct options options = { .baud = DEFAULT_BAUD, .model = "dht11" };
     char path[SERIAL_PATH_SIZE];
     int option;
     int r;
@@ -316,5 +332,5 @@ int command_monitor(int argc, char **argv) {
             return r;
         options.device = path;
     }
-    return run(&options);
+    return monitor_direct_is(options.device) ? run_direct(&options) : run(&options);
 }

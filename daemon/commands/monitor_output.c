@@ -171,14 +171,18 @@ static void add_hello(cJSON *object, const struct frame_hello *hello) {
     (void)cJSON_AddStringToObject(object, "reset", hello->reset);
 }
 
-static void add_reading(cJSON *object, const struct frame *frame) {
+static void add_values(cJSON *object, const struct reading *reading) {
     char value[24];
 
-    for (size_t i = 0; i < frame->reading.count; i++) {
-        const struct quantity *quantity = &frame->reading.quantities[i];
+    for (size_t i = 0; i < reading->count; i++) {
+        const struct quantity *quantity = &reading->quantities[i];
 
         (void)cJSON_AddRawToObject(object, quantity_name(quantity->key), value_of(quantity, value));
     }
+}
+
+static void add_reading(cJSON *object, const struct frame *frame) {
+    add_values(object, &frame->reading);
     if (frame->raw[0])
         (void)cJSON_AddStringToObject(object, "raw", frame->raw);
 }
@@ -234,6 +238,40 @@ void monitor_print_frame(const struct monitor_output *output, const struct frame
         print_line(output, COLOUR_RED, "board %u  frames lost on the way: %" PRIu64, frame->node,
                    lost);
     print_for_people(output, frame);
+}
+
+void monitor_print_reading(const struct monitor_output *output, const struct reading *reading,
+                           const char *detail) {
+    char line[LINE_SIZE];
+    cJSON *object;
+
+    if (!output->as_json) {
+        render_reading(reading, line);
+        print_line(output, COLOUR_NONE, "%s%s%s", line, detail[0] ? "  " : "", detail);
+        return;
+    }
+    object = new_object("reading");
+    add_values(object, reading);
+    if (detail[0])
+        (void)cJSON_AddStringToObject(object, "detail", detail);
+    print_object(object);
+}
+
+void monitor_print_failure(const struct monitor_output *output, const char *word,
+                           const char *detail, const char *meaning, const char *cure) {
+    cJSON *object;
+
+    if (!output->as_json) {
+        print_line(output, COLOUR_YELLOW, "%s (%s%s%s): %s", meaning, word, detail[0] ? ", " : "",
+                   detail, cure);
+        return;
+    }
+    object = new_object("error");
+    (void)cJSON_AddStringToObject(object, "error", word);
+    if (detail[0])
+        (void)cJSON_AddStringToObject(object, "detail", detail);
+    (void)cJSON_AddStringToObject(object, "meaning", meaning);
+    print_object(object);
 }
 
 static void print_bytes(const struct monitor_output *output, const char *type, enum colour colour,

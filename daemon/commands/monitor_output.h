@@ -32,6 +32,12 @@ void monitor_print_damaged(const struct monitor_output *output, const char *why,
                            size_t size);
 void monitor_print_noise(const struct monitor_output *output, const void *bytes, size_t size);
 
+/* Of a sensor without a board; detail: "", or what is known beside. */
+void monitor_print_reading(const struct monitor_output *output, const struct reading *reading,
+                           const char *detail);
+void monitor_print_failure(const struct monitor_output *output, const char *word,
+                           const char *detail, const char *meaning, const char *cure);
+
 /* For people only. */
 void monitor_print_hint(const struct monitor_output *output, const char *hint);
 void monitor_print_summary(const struct monitor_output *output,

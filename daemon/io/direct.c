@@ -10,11 +10,12 @@
 #include "io/log.h"
 #include "io/source_log.h"
 
-#define LOOK_US UINT64_C(1000000)   /* how often an absent place is looked for */
-#define DENIED_US UINT64_C(5000000) /* udev hands a new device to its group only after making it \
-                                     */
-#define RETRY_US UINT64_C(2000000)  /* a DHT11 must not be asked sooner */
-#define STALE_US UINT64_C(5000000)  /* what a sensor measured before that is not news */
+#define LOOK_US UINT64_C(1000000) /* how often an absent place is looked for */
+#define DENIED_US                                                                               \
+    UINT64_C(5000000)              /* udev hands a new device to its group only after making it \
+                                    */
+#define RETRY_US UINT64_C(2000000) /* a DHT11 must not be asked sooner */
+#define STALE_US UINT64_C(5000000) /* what a sensor measured before that is not news */
 #define PATIENCE_US UINT64_C(10000000) /* a driver of the kernel that takes longer hangs */
 #define ACCURACY_US UINT64_C(1000)
 

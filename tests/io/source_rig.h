@@ -14,7 +14,7 @@
 #include "io/log.h"
 #include "io/sources.h"
 
-enum { READINGS = 64, ENTRIES = 128, SOURCES = 2, PATIENCE_MS = 20000 };
+enum { READINGS = 64, ENTRIES = 128, SOURCES = 3, PATIENCE_MS = 20000 };
 
 /* Sources on a real loop, and all that comes out of them. */
 struct rig {

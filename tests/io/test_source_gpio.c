@@ -8,6 +8,7 @@
 
 #include "core/dht11_bytes.h"
 #include "folder.h"
+#include "serial_pty.h"
 #include "source_rig.h"
 
 /*
@@ -531,5 +532,72 @@ Test(source_gpio, readings_outside_their_limits_are_not_published) {
     cr_assert_eq(entries_saying("temperature 60.0 is outside its limits, -10 to 59.9"), 1);
     answer_with(warm);
     WAIT_FOR(&rig, state_of(&rig, 0) == SENSOR_OK);
+    end(&rig);
+}
+
+/* ---- beside others ---- */
+
+static void make_device(const char *folder) {
+    cr_assert_eq(mkdir(folder, 0755), 0);
+    folder_write(folder_file("iio/in_temp_input"), "19000\n", 6);
+}
+
+static size_t readings_of(const struct rig *rig, const char *name) {
+    size_t count = 0;
+
+    for (size_t i = 0; i < rig->count && i < READINGS; i++)
+        count += strcmp(rig->readings[i].sensor, name) == 0;
+    return count;
+}
+
+/* Each fails alone, in its own way, while the other two are published. */
+Test(source_gpio, board_line_and_kernel_s_sensor_are_read_side_by_side, .timeout = 60) {
+    struct rig rig = new_rig();
+    struct pty pty = pty_new();
+    const char *folder = folder_file("iio");
+    unsigned sequence = 0;
+
+#define GOES_ON(condition)                                                                  \
+    do {                                                                                    \
+        uint64_t until_ms_ = real_ms() + PATIENCE_MS;                                       \
+        rig.count = 0;                                                                      \
+        while (!(condition)) {                                                              \
+            if (pty.master >= 0 && sequence++ % 20 == 0)                                    \
+                pty_send(&pty, "SGW1,R,1,%u,%u,rh=45.0,t=21.5", sequence, sequence * 2000); \
+            turn(&rig);                                                                     \
+            cr_assert_lt(real_ms(), until_ms_, "waited in vain for " #condition);           \
+        }                                                                                   \
+    } while (0)
+
+    make_device(folder);
+    rig.settings[1] = (struct source_settings){
+        .name = "cellar", .driver = "serial", .device = pty.path, .baud = 115200
+    };
+    rig.settings[2] = (struct source_settings){
+        .name = "loft", .driver = "iio", .place = folder, .device = folder, .interval_us = 2500000
+    };
+    begin(&rig, 3);
+    GOES_ON(readings_of(&rig, "kitchen") && readings_of(&rig, "cellar") &&
+            readings_of(&rig, "loft"));
+    for (size_t i = 0; i < 3; i++)
+        cr_assert_eq(state_of(&rig, i), SENSOR_OK);
+
+    kernel.is_dead = true;
+    GOES_ON(state_of(&rig, 0) == SENSOR_FAILING);
+    GOES_ON(readings_of(&rig, "cellar") && readings_of(&rig, "loft"));
+    cr_assert_eq(readings_of(&rig, "kitchen"), 0);
+    kernel.is_dead = false;
+
+    cr_assert_eq(rename(folder, folder_file("gone")), 0);
+    GOES_ON(cause_of(&rig, 2) == CAUSE_DEVICE_LOST);
+    GOES_ON(readings_of(&rig, "cellar") && readings_of(&rig, "kitchen"));
+    cr_assert_eq(readings_of(&rig, "loft"), 0);
+    cr_assert_eq(rename(folder_file("gone"), folder), 0);
+
+    pty_unplug(&pty);
+    GOES_ON(cause_of(&rig, 1) == CAUSE_DEVICE_LOST);
+    GOES_ON(readings_of(&rig, "kitchen") && readings_of(&rig, "loft"));
+    cr_assert_eq(state_of(&rig, 0), SENSOR_OK);
+    cr_assert_eq(state_of(&rig, 2), SENSOR_OK);
     end(&rig);
 }

@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: MIT
+"""
+Virtual machines with Debian's own kernel, on QEMU's software CPU.
+
+What takes long is made once and kept below the build tree, in `vm/`: the kernel's package, gpio-sim
+(which Debian's kernels lack) built against its headers, and a daemon without sanitizers.
+"""
+
+import base64
+import gzip
+import os
+import platform
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+HERE = Path(__file__).parent
+SOURCE = HERE.parent.parent
+PARTS = HERE / "vm"
+
+BUILD_S = 600
+
+
+def run(*command: object, **options: object) -> str:
+    """Runs a command to its end; returns what it printed."""
+    result = subprocess.run(
+        [str(word) for word in command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        timeout=BUILD_S,
+        **options,  # type: ignore[arg-type]
+    )
+    if result.returncode != 0:
+        words = " ".join(map(str, command))
+        raise RuntimeError(f"{words} ended with {result.returncode}:\n{result.stdout}")
+    return result.stdout
+
+
+def missing() -> str | None:
+    """Why there can be no machine here, or None."""
+    if platform.machine() != "x86_64":
+        return "the machine is made for amd64"
+    for tool in ("qemu-system-x86_64", "busybox", "cpio", "modprobe", "apt-get", "make"):
+        if not shutil.which(tool):
+            return f"{tool} is missing: tests/install-packages vm"
+    if not kernel_version():
+        return "linux-headers-amd64 is missing: tests/install-packages vm"
+    return None
+
+
+def kernel_version() -> str | None:
+    """Of the installed headers, "6.1.0-56-amd64": the kernel of the machine is the same."""
+    result = subprocess.run(
+        ["dpkg-query", "-W", "-f", "${Depends}", "linux-headers-amd64"],
+        capture_output=True,
+        text=True,
+    )
+    found = re.match(r"linux-headers-(\S+)", result.stdout)
+    return found[1] if found else None
+
+
+class Kernel:
+    """Debian's kernel, unpacked, with its modules and gpio-sim."""
+
+    def __init__(self, cache: Path) -> None:
+        version = kernel_version()
+        assert version is not None
+        self.version = version
+        self.folder = cache / f"kernel-{version}"
+        if not (self.folder / "complete").exists():
+            self._unpack()
+        self.image = self.folder / f"boot/vmlinuz-{version}"
+        self.gpio_sim = self._gpio_sim(cache)
+
+    def _unpack(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        run("apt-get", "-o", "APT::Sandbox::User=root", "download",
+            f"linux-image-{self.version}", cwd=self.folder)
+        (package,) = self.folder.glob("linux-image-*.deb")
+        run("dpkg-deb", "-x", package, self.folder)
+        package.unlink()
+        run("depmod", "-b", self.folder, self.version)
+        (self.folder / "complete").touch()
+
+    def modules(self, names: Iterable[str]) -> list[Path]:
+        """The files of modules and of all that they need, in the order in which they load."""
+        files: dict[Path, None] = {}
+        for name in names:
+            told = run("modprobe", "-d", self.folder, "-S", self.version, "--show-depends", name)
+            for line in told.splitlines():
+                if line.startswith("insmod "):
+                    files[Path(line.split()[1])] = None
+        return list(files)
+
+    def _gpio_sim(self, cache: Path) -> Path:
+        folder = cache / f"gpio-sim-{self.version}"
+        module = folder / "gpio-sim.ko"
+        if module.exists():
+            return module
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        major = ".".join(self.version.split(".")[:2])
+        tree = f"linux-source-{major}"
+        wanted = ["drivers/gpio/gpio-sim.c", "drivers/gpio/gpiolib.h", "kernel/irq/irq_sim.c"]
+        run("tar", "-C", folder, "-xf", f"/usr/src/{tree}.tar.xz", "--strip-components=1",
+            "--wildcards", *(f"{tree}/{name}" for name in wanted))
+        for name in wanted:
+            shutil.copy(folder / name, folder)
+        (folder / "gpio-sim.c").rename(folder / "gpio-sim-core.c")
+        # The simulator of interrupts is in no kernel of Debian's, and what it calls is not exported.
+        interrupts = folder / "irq_sim.c"
+        text = interrupts.read_text()
+        text = re.sub(r"^EXPORT_SYMBOL.*$", "", text, flags=re.M)
+        text = text.replace("handle_simple_irq(irq_to_desc(irqnum))", "generic_handle_irq(irqnum)")
+        interrupts.write_text(text)
+        (folder / "Kbuild").write_text(
+            "obj-m := gpio-sim.o\ngpio-sim-y := gpio-sim-core.o irq_sim.o\n"
+        )
+        headers = f"/usr/src/linux-headers-{self.version}"
+        run("make", "-C", headers, f"M={folder}", "modules")
+        return module
+
+
+def plain_daemon(cache: Path) -> Path:
+    """A daemon without sanitizers: in the machine each instruction counts."""
+    folder = cache / "plain"
+    if not (folder / "build.ninja").exists():
+        run("meson", "setup", folder, SOURCE, "--prefix=/usr", "-Dtests=disabled",
+            "-Dfirmware=disabled", "-Demulator=disabled")
+    run("ninja", "-C", folder, "daemon/sensorgw")
+    return folder / "daemon/sensorgw"
+
+
+def sensor(cache: Path) -> Path:
+    """The simulated DHT11, for the machine."""
+    program = cache / "dht11_sensor"
+    run("cc", "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-D_GNU_SOURCE", "-o", program,
+        PARTS / "dht11_sensor.c")
+    return program
+
+
+def libraries(program: Path) -> list[Path]:
+    """What the program is linked with, the loader included."""
+    return [Path(path) for path in re.findall(r"(/\S+) \(0x", run("ldd", program))]
+
+
+class Root:
+    """The files of a machine."""
+
+    def __init__(self, folder: Path) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        self.folder = folder
+        for name in ("bin", "dev", "proc", "sys", "tmp", "run", "modules"):
+            (folder / name).mkdir(parents=True)
+
+    def add(self, source: Path, target: str, mode: int = 0o755) -> None:
+        path = self.folder / target.lstrip("/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, path)
+        path.chmod(mode)
+
+    def add_program(self, program: Path, target: str) -> None:
+        self.add(program, target)
+        for library in libraries(program):
+            self.add(library, str(library))
+
+    def add_modules(self, modules: Sequence[Path]) -> None:
+        for i, module in enumerate(modules):
+            self.add(module, f"/modules/{i:02}-{module.name}")
+
+    def write(self, target: str, text: str) -> None:
+        (self.folder / target.lstrip("/")).write_text(text)
+
+    def pack(self, target: Path) -> Path:
+        names = "".join(f"{path.relative_to(self.folder)}\n" for path in self.folder.rglob("*"))
+        archive = subprocess.run(
+            ["cpio", "-o", "-H", "newc", "--quiet"],
+            cwd=self.folder, input=names.encode(), capture_output=True, check=True,
+        )
+        target.write_bytes(gzip.compress(archive.stdout, 1))
+        return target
+
+
+def boot(
+    kernel: Path, initrd: Path, console: Path, timeout: float, arguments: Sequence[object] = (),
+    append: str = "",
+) -> str:
+    """Runs a machine until it switches itself off; returns what it wrote to its console."""
+    command: list[object] = [
+        "qemu-system-x86_64", "-M", "q35", "-cpu", "max", "-m", "768", "-nodefaults",
+        "-no-user-config", "-display", "none", "-serial", f"file:{console}", "-no-reboot",
+        "-kernel", kernel, "-initrd", initrd,
+        "-append", f"console=ttyS0 quiet loglevel=4 panic=-1 mitigations=off {append}",
+        *arguments,
+    ]
+    # It ends with this process, whatever happens to it.
+    process = subprocess.Popen(
+        ["setpriv", "--pdeathsig", "KILL", "--", *map(str, command)],
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, "TMPDIR": str(console.parent)},
+    )
+    try:
+        process.wait(timeout)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        raise TimeoutError(
+            f"the machine has not ended after {timeout:g} s:\n{console.read_text(errors='replace')}"
+        ) from None
+    return console.read_text(errors="replace").replace("\r", "")
+
+
+def part(console: str, mark: str) -> bytes:
+    """What stands in base64 between BEGIN mark and END mark."""
+    found = re.search(rf"^BEGIN {mark}\n(.*?)^END {mark}$", console, re.M | re.S)
+    assert found is not None, f"no {mark} on the console:\n{console[-4000:]}"
+    return base64.b64decode(found[1])
