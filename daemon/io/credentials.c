@@ -178,7 +178,8 @@ static int refresh(struct credentials *credentials, struct broker_credentials *b
 
 /* ---- when ---- */
 
-/* Returns whether a broker that has a context got a new one. */
+/* Of those that were tried before: the others find out when it is their turn. Returns whether any
+ * has a new context. */
 static bool refresh_all(struct credentials *credentials) {
     bool is_new = false;
 
@@ -237,10 +238,11 @@ int credentials_take(struct credentials *credentials, size_t broker, const char 
 }
 
 bool credentials_renew(struct credentials *credentials, size_t broker) {
-    bool is_new = credentials->brokers[broker].tls && refresh_all(credentials);
+    const struct broker_credentials *one = &credentials->brokers[broker];
 
-    credentials->wants_renewal = !is_new;
-    return is_new;
+    (void)refresh_all(credentials);
+    credentials->wants_renewal = one->tls == one->in_use;
+    return !credentials->wants_renewal;
 }
 
 void credentials_note_session(struct credentials *credentials, size_t broker,

@@ -43,9 +43,10 @@ int credentials_take(struct credentials *credentials, size_t broker, const char 
                      struct attempt *attempt, struct tls **ret);
 
 /*
- * Looks at the files now, for a connection that stands.
+ * Looks at the files now, for a connection that was made already.
  *
- * Returns whether there are new ones that are sound: a new connection would be made with them.
+ * Returns whether there are new ones that are sound: a new connection would be made with them. If
+ * not, on_renewed may tell later.
  */
 bool credentials_renew(struct credentials *credentials, size_t broker);
 

@@ -69,7 +69,8 @@ struct publisher {
     uint64_t next_attempt_us;
     uint64_t accepted_us;
     bool has_acknowledged; /* this connection */
-    bool is_renewing;      /* it ends when all is acknowledged: there are new certificate files */
+    bool wants_renewal;    /* certificate files may have changed since it was begun */
+    bool is_renewing;      /* it ends when all is acknowledged: they have */
     unsigned short_lives;
 
     /* what is out */
@@ -194,6 +195,7 @@ static void drop_link(struct publisher *publisher) {
     publisher->resolver = resolver_free(publisher->resolver);
     publisher->link = link_free(publisher->link);
     publisher->in_flight_count = 0;
+    publisher->wants_renewal = false;
     publisher->is_renewing = false;
     publisher->sent = 0; /* the next connection begins with the oldest that is not acknowledged */
     publisher->state_message = NO_MESSAGE;
@@ -382,6 +384,12 @@ static void announce(struct publisher *publisher) {
         send_state(publisher);
 }
 
+/* Nothing new is sent, so nothing is sent twice; the timer ends it, patient or not. */
+static void begin_renewal(struct publisher *publisher) {
+    publisher->is_renewing = true;
+    loop_arm(publisher->timer, loop_now_us() + farewell_us);
+}
+
 static void go_online(struct publisher *publisher) {
     publisher->attempt.phase = ATTEMPT_ONLINE;
     log_recovery(publisher);
@@ -390,6 +398,8 @@ static void go_online(struct publisher *publisher) {
     credentials_note_session(publisher->credentials, publisher->broker, &publisher->attempt);
     spool_set_link(publisher->spool, true);
     publisher->calls.on_change(publisher->calls.userdata);
+    if (publisher->wants_renewal)
+        begin_renewal(publisher);
 }
 
 static int send_reading(struct publisher *publisher, const struct spooled *row) {
@@ -462,12 +472,6 @@ static void finish_farewell(struct publisher *publisher);
 
 /* ---- a connection that stands, and new certificate files ---- */
 
-/* Nothing new is sent, so nothing is sent twice; the timer ends it, patient or not. */
-static void begin_renewal(struct publisher *publisher) {
-    publisher->is_renewing = true;
-    loop_arm(publisher->timer, loop_now_us() + farewell_us);
-}
-
 static void wait_for_renewal(struct publisher *publisher) {
     if (publisher->in_flight_count == 0 && publisher->state_message == NO_MESSAGE)
         loop_arm(publisher->timer, loop_now_us()); /* not here: the link is in use */
@@ -482,10 +486,13 @@ static void renew(struct publisher *publisher) {
     publisher->calls.on_change(publisher->calls.userdata);
 }
 
+/* One that is still being made is made first. */
 static void on_renewed(void *userdata) {
     struct publisher *publisher = userdata;
 
-    if (publisher->state == UPLINK_ONLINE && !publisher->is_renewing)
+    if (publisher->state != UPLINK_ONLINE)
+        publisher->wants_renewal = publisher->link != NULL;
+    else if (!publisher->is_renewing)
         begin_renewal(publisher);
 }
 
@@ -763,8 +770,7 @@ void publisher_was_failing(struct publisher *publisher, enum cause cause) {
 
 void publisher_retry(struct publisher *publisher) {
     publisher->state_refused_until_us = 0;
-    if (publisher->state == UPLINK_ONLINE &&
-        credentials_renew(publisher->credentials, publisher->broker))
+    if (publisher->link && credentials_renew(publisher->credentials, publisher->broker))
         on_renewed(publisher);
     step(publisher, UPLINK_RETRY);
 }
