@@ -278,6 +278,41 @@ def test_a_token_is_a_password_for_its_time_and_its_topics(node, pki, issuer, tm
     assert publish(node, pki, own_topic(name), "x", None, *forged).returncode != 0
 
 
+# --- docs/lecture.md: what fails when it is typed as shown
+
+
+def test_camel_case_keys_do_not_boot(pki, tmp_path):
+    settings = {"ssl_options.failIfNoPeerCert": "true"}
+    with RabbitMQ(pki.folder, tmp_path / "camel", settings=settings) as one:
+        with pytest.raises(BrokerFailed, match="failed_to_prepare_configuration"):
+            one.start()
+        assert "failIfNoPeerCert" in (one.folder / "log" / "console.log").read_text()
+
+
+def test_a_topic_in_the_write_permission_forbids_everything(node, pki):
+    """It is matched against exchanges, and amq.topic is none of `sensors...`."""
+    name = pki.client("mistaken")
+    node.provision("gateway", name)
+    assert publish(node, pki, own_topic(name), name=name).returncode == 0
+    node.ctl("set_permissions", name, "", "^sensors.*", "")
+    try:  # RabbitMQ 3.10 keeps the connection and says nothing; 4.0 closes it
+        assert publish(node, pki, own_topic(name), name=name).returncode != 0
+    except subprocess.TimeoutExpired:
+        pass
+
+
+def test_without_topic_permissions_every_topic_is_open(node, pki):
+    name = pki.client("careless")
+    node.provision("gateway", name)
+    node.ctl("clear_topic_permissions", name)
+    assert publish(node, pki, own_topic(GATEWAY), name=name).returncode == 0
+
+
+def test_qos_2_is_no_qos_2(node, pki):
+    """3.10 answers it as QoS 1, which a client takes for a broken protocol; 4.0 too, or ends it."""
+    assert publish(node, pki, own_topic(GATEWAY), "x", GATEWAY, "-q", "2").returncode != 0
+
+
 # --- versions and ciphers; the last, because they restart the node
 
 

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: MIT
+"""Three throw-away RabbitMQ nodes that are one broker, from the shipped files."""
+
+import json
+import secrets
+import subprocess
+
+from pki import Pki
+from rabbitmq import SHIPPED, RabbitMQ
+from waiting import wait_until
+
+JOIN_S = 120
+NODE = "node"  # the certificate with which a node calls another
+
+
+class Node(RabbitMQ):
+    """One of several: they share the port mapper of the first, and a cookie."""
+
+    first: "Node | None" = None
+    cookie = ""
+
+    @property
+    def name(self) -> str:
+        return f"sensorgw-{self.base}@localhost"
+
+    def _make_cookie(self) -> None:
+        """Later, when it is known."""
+
+    def _start_epmd(self) -> None:
+        if self.first is self:
+            super()._start_epmd()
+
+    def _environment(self) -> dict[str, str]:
+        return super()._environment() | {"ERL_EPMD_PORT": str(self.first.base + 2)}
+
+    def _write_configuration(self) -> None:
+        super()._write_configuration()
+        cookie = self.folder / "home" / ".erlang.cookie"
+        if not cookie.exists():
+            cookie.parent.mkdir(mode=0o700, exist_ok=True)
+            cookie.touch(mode=0o600)
+            cookie.write_text(self.cookie)
+            cookie.chmod(0o400)
+
+        definitions = self.folder / "definitions.json"
+        definitions.write_text(definitions.read_text().replace('"classic"', '"quorum"'))
+
+        inter_node = (SHIPPED / "inter_node_tls.config").read_text()
+        for shipped, here in (("ca", self.pki / "ca"), ("broker", self.pki / self.certificate),
+                              ("node", self.pki / NODE)):
+            for kind in ("pem", "key"):
+                inter_node = inter_node.replace(
+                    f'"/etc/rabbitmq/tls/{shipped}.{kind}"', f'"{here}.{kind}"')
+        file = self.folder / "inter_node_tls.config"
+        file.write_text(inter_node)
+        env = self.folder / "rabbitmq-env.conf"
+        env.write_text(env.read_text().replace(
+            '="-kernel', f'="-proto_dist inet_tls -ssl_dist_optfile {file} -kernel'))
+
+
+class Cluster:
+    """
+        with Cluster(pki, archives=["archive"]) as cluster:
+            cluster.nodes[0].kill()
+            cluster.rejoin(cluster.nodes[0])
+    """
+
+    def __init__(self, pki: Pki, **users: list[str]) -> None:
+        pki.client(NODE)
+        cookie = secrets.token_hex(20)
+        self.nodes: list[Node] = []
+        for _ in range(3):
+            node = Node(pki.folder, variants=["cluster", "amqps"], **users)
+            node.cookie = cookie
+            node.first = self.nodes[0] if self.nodes else node
+            self.nodes.append(node)
+        names = {f"cluster_formation.classic_config.nodes.{i + 1}": node.name
+                 for i, node in enumerate(self.nodes)}
+        for node in self.nodes:
+            node.settings = {"cluster_formation.classic_config.nodes": None, **names}
+
+    def __enter__(self) -> "Cluster":
+        try:
+            for node in self.nodes:  # one by one: the first one makes the queue
+                node.start()
+            for node in self.nodes[1:]:  # which has one member so far, or two, never by itself three
+                node.ctl("grow", node.name, "all", program="rabbitmq-queues")
+            self.wait_whole()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        for node in reversed(self.nodes):
+            node.close()
+
+    def rejoin(self, node: Node) -> None:
+        node.start()
+        self.wait_whole()
+
+    def wait_whole(self) -> None:
+        """Until the queue has its three members, all of them there."""
+
+        def whole() -> bool:
+            words = self.nodes[0].ctl("list_queues", "--formatter", "json", "name", "members", "online")
+            queues = {queue["name"]: queue for queue in json.loads(words)}
+            return len(queues["sensors"]["members"]) == len(queues["sensors"]["online"]) == 3
+
+        wait_until(whole, JOIN_S, "three members of the queue")
+
+
+def speaks_plain(port: int) -> bool:
+    """Whether a distribution port answers without TLS."""
+    done = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{port}"],
+                          stdin=subprocess.DEVNULL, capture_output=True, timeout=20)
+    return b"BEGIN CERTIFICATE" not in done.stdout
