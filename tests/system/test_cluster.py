@@ -18,10 +18,7 @@ from pki import Pki
 from rabbitmq import GATEWAY, SHIPPED
 from test_broker import publish, reading
 
-pytestmark = [
-    pytest.mark.timeout(500),
-    pytest.mark.skipif(not image_path().exists(), reason="no firmware image"),
-]
+pytestmark = pytest.mark.timeout(500)
 
 ARCHIVE = "archive"
 READINGS = 25  # with each node away, and again with it back
@@ -78,6 +75,7 @@ def test_the_nodes_talk_to_each_other_over_tls(cluster):
     assert sorted(running["running_nodes"]) == sorted(node.name for node in cluster.nodes)
 
 
+@pytest.mark.skipif(not image_path().exists(), reason="no firmware image")
 def test_each_node_killed_in_turn_loses_nothing(cluster, pki, tmp_path, record_property):
     ports = [node.port for node in cluster.nodes]
     brokers = [{"host": "localhost", "port": port} for port in ports]

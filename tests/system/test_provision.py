@@ -241,6 +241,26 @@ def test_stored_readings_are_taken_out_over_amqps(node, pki, tmp_path):
     assert node.queues()["sensors"] == 0
 
 
+def test_a_day_without_any_consumer(node, pki, tmp_path):
+    """One board every 2 s, the broker killed in between; then all of it is taken out, in order."""
+    day, night = range(1, 40001), range(40001, 43201)
+    node.ctl("purge_queue", "sensors")
+    for part in (day, night):
+        done = subprocess.run(
+            ["mosquitto_pub", "-h", node.host, "-p", str(node.port), "--cafile", pki.ca, "-l",
+             "--cert", pki.certificate(GATEWAY), "--key", pki.key(GATEWAY), "-V", "mqttv311",
+             "-q", "1", "-t", own_topic(GATEWAY)],
+            input="".join(reading(number) + "\n" for number in part), text=True, timeout=100)
+        assert done.returncode == 0
+        if part is day:
+            node.restart()
+    file = tmp_path / "day.jsonl"
+    assert archive(node, pki, file).startswith(f"{len(day) + len(night)} readings")
+    ids = [json.loads(line)["id"].rpartition("-")[2] for line in file.open()]
+    assert ids == [str(number) for number in [*day, *night]]
+    assert node.queues()["sensors"] == 0
+
+
 @pytest.mark.parametrize("name", [GATEWAY, CONSUMER])
 def test_nobody_else_takes_them_out(node, pki, tmp_path, name):
     assert "failed" in archive(node, pki, tmp_path / "readings.jsonl", name)
