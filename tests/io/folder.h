@@ -38,8 +38,10 @@ static inline int folder_remove_entry(const char *path, const struct stat *statu
 static inline void folder_remove(void) {
     (void)chmod(folder_path, 0755);
     /* A job that was let go may still make a file in it. */
-    for (unsigned ms = 0; ms < 2000 && access(folder_path, F_OK) == 0; ms++) {
+    for (unsigned ms = 0; ms < 2000; ms++) {
         (void)nftw(folder_path, folder_remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+        if (access(folder_path, F_OK) < 0)
+            return;
         (void)usleep(1000);
     }
 }
