@@ -90,12 +90,12 @@ static void answer(const uint8_t raw[BYTES], int64_t at_ns) {
     bool is_high = true;
 
     set_level(true);
-#define EDGE_AFTER(us)               \
-    do {                             \
-        at_ns += (int64_t)(us) * US; \
-        sleep_until(at_ns);          \
-        is_high = !is_high;          \
-        set_level(is_high);          \
+#define EDGE_AFTER(us)             \
+    do {                           \
+        at_ns += (int64_t)(us)*US; \
+        sleep_until(at_ns);        \
+        is_high = !is_high;        \
+        set_level(is_high);        \
     } while (0)
     EDGE_AFTER(30);
     EDGE_AFTER(80);
