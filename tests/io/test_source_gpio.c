@@ -147,13 +147,19 @@ int ioctl(int fd, unsigned long request, ...) {
     }
 }
 
-/* Nobody sleeps on the loop. */
+/* Nobody sleeps on the loop; what runs the tests may. */
+static bool has_begun;
+
 int nanosleep(const struct timespec *time, struct timespec *rest) {
-    abort();
+    if (has_begun)
+        abort();
+    return (int)syscall(SYS_clock_nanosleep, CLOCK_REALTIME, 0, time, rest);
 }
 
 int usleep(useconds_t us) {
-    abort();
+    const struct timespec time = { us / 1000000, (long)(us % 1000000) * 1000 };
+
+    return nanosleep(&time, NULL);
 }
 
 /* ---- the sensor ---- */
@@ -197,7 +203,12 @@ static struct rig new_rig(void) {
     return rig_on_line("4");
 }
 
-TestSuite(source_gpio, .init = folder_make, .fini = folder_remove);
+static void make_folder(void) {
+    folder_make();
+    has_begun = true;
+}
+
+TestSuite(source_gpio, .init = make_folder, .fini = folder_remove);
 
 Test(source_gpio, readings_arrive_with_name_and_time) {
     struct rig rig = new_rig();
@@ -597,7 +608,6 @@ Test(source_gpio, board_line_and_kernel_s_sensor_are_read_side_by_side, .timeout
     pty_unplug(&pty);
     GOES_ON(cause_of(&rig, 1) == CAUSE_DEVICE_LOST);
     GOES_ON(readings_of(&rig, "kitchen") && readings_of(&rig, "loft"));
-    cr_assert_eq(state_of(&rig, 0), SENSOR_OK);
-    cr_assert_eq(state_of(&rig, 2), SENSOR_OK);
+    GOES_ON(state_of(&rig, 0) == SENSOR_OK && state_of(&rig, 2) == SENSOR_OK);
     end(&rig);
 }

@@ -133,7 +133,7 @@ def plain_daemon(cache: Path) -> Path:
     if not (folder / "build.ninja").exists():
         run("meson", "setup", folder, SOURCE, "--prefix=/usr", "-Dtests=disabled",
             "-Dfirmware=disabled", "-Demulator=disabled")
-    run("ninja", "-C", folder, "daemon/sensorgw")
+    run("ninja", "-C", folder)
     return folder / "daemon/sensorgw"
 
 
@@ -185,6 +185,75 @@ class Root:
         )
         target.write_bytes(gzip.compress(archive.stdout, 1))
         return target
+
+
+def packages_of(libraries: Iterable[Path]) -> list[str]:
+    """The packages that hold these files."""
+    found = set()
+    for library in libraries:
+        for name in (library, library.resolve(), Path("/usr") / str(library.resolve()).lstrip("/")):
+            told = subprocess.run(["dpkg", "-S", name], capture_output=True, text=True)
+            if told.returncode == 0:
+                found.add(told.stdout.split(":")[0])
+                break
+    return sorted(found)
+
+
+class System:
+    """A small Debian of this machine's release on a disk, with the service installed as it ships."""
+
+    MODULES = ("configfs", "dummy_hcd", "libcomposite", "usb_f_acm", "cdc-acm", "ftdi_sio",
+               "usbserial", "xhci_pci", "autofs4")
+    DISK_MODULES = ("virtio_pci", "virtio_blk", "crc32c_generic", "ext4")
+
+    def __init__(self, cache: Path, kernel: Kernel, daemon: Path, folder: Path) -> None:
+        self.root = folder / "system"
+        self._folder = folder
+        self._kernel = kernel
+        run("tar", "-C", self._made(folder / "system"), "-xpf", self._base(cache, daemon))
+        for module in kernel.modules(self.MODULES):
+            target = self.root / "lib/modules" / str(module).split("lib/modules/")[1]
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(module, target)
+        for name in ("modules.order", "modules.builtin", "modules.builtin.modinfo"):
+            shutil.copy(kernel.folder / "lib/modules" / kernel.version / name,
+                        self.root / "lib/modules" / kernel.version)
+        run("depmod", "-b", self.root, kernel.version)
+        run("meson", "install", "-C", daemon.parent.parent, "--no-rebuild",
+            env={**os.environ, "DESTDIR": str(self.root)})
+        run("systemd-sysusers", f"--root={self.root}")
+
+    @staticmethod
+    def _made(folder: Path) -> Path:
+        folder.mkdir()
+        return folder
+
+    @staticmethod
+    def _base(cache: Path, daemon: Path) -> Path:
+        archive = cache / "base.tar"
+        if archive.exists():
+            return archive
+        release = re.search(r"^VERSION_CODENAME=(\S+)", Path("/etc/os-release").read_text(), re.M)
+        assert release is not None
+        sources = [Path("/etc/apt/sources.list"), *Path("/etc/apt/sources.list.d").iterdir()]
+        packages = ["systemd-sysv", "udev", "kmod", "dbus", *packages_of(libraries(daemon))]
+        fresh = archive.with_suffix(".new.tar")
+        run("mmdebstrap", "--variant=essential", f"--include={','.join(packages)}", release[1],
+            fresh, *(source for source in sources if source.exists() and source.stat().st_size))
+        fresh.rename(archive)
+        return archive
+
+    def disk(self) -> Path:
+        image = self._folder / "disk.img"
+        run("mkfs.ext4", "-q", "-F", "-d", self.root, image, "800M")
+        return image
+
+    def initrd(self) -> Path:
+        root = Root(self._folder / "initrd")
+        root.add(Path("/bin/busybox"), "/bin/busybox")
+        root.add(PARTS / "disk-init", "/init")
+        root.add_modules(self._kernel.modules(self.DISK_MODULES))
+        return root.pack(self._folder / "initrd.gz")
 
 
 def boot(

@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: MIT
 """
-What needs a real kernel: a DHT11 on a GPIO line at true timing.
+What needs a real kernel: a DHT11 on a GPIO line at true timing, boards that are plugged in and pulled
+out, and the unit's sandbox around both.
 
 The machine's clock counts instructions (-icount), so that it does not stall with this one's load: an
 answer of 5 ms takes 5 ms there, to the microsecond.
 """
 
+import binascii
 import io
 import json
+import os
+import re
 import sqlite3
 import tarfile
 from collections.abc import Iterator
@@ -157,3 +161,71 @@ def test_busy_machine_fails_honestly(
     if not report.published:
         assert report.sensor["state"] == "failing"
         assert "edges of the sensor's answer are missing" in report.log
+
+
+# --- the installed service
+
+
+BOARD_FRAMES = 400
+STEPS = ("started", "line-read", "board-absent", "board-read", "board-lost", "board-back",
+         "bridge-silent", "stopped")
+
+
+def frame(sequence: int) -> str:
+    body = f"SGW1,R,1,{sequence},{sequence * 1000},rh=45.0,t=21.5"
+    return f"${body}*{binascii.crc_hqx(body.encode(), 0xFFFF):04X}"
+
+
+@pytest.fixture(scope="module")
+def plug_console(
+    cache: Path, kernel: machine.Kernel, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    if os.geteuid() != 0:
+        pytest.skip("the machine's disk is made as root")
+    folder = tmp_path_factory.mktemp("plug")
+    system = machine.System(cache, kernel, machine.plain_daemon(cache), folder)
+    home = system.root / "root"
+    (home / "frames").write_text("".join(frame(i) + "\n" for i in range(1, BOARD_FRAMES)))
+    for source in (machine.PARTS / "plug-test", machine.sensor(cache), kernel.gpio_sim):
+        (home / source.name).write_bytes(source.read_bytes())
+        (home / source.name).chmod(0o755)
+    (system.root / "etc/sensorgw.conf").write_bytes((machine.PARTS / "plug.conf").read_bytes())
+    units = system.root / "etc/systemd/system"
+    (units / "plug-test.service").write_bytes((machine.PARTS / "plug-test.service").read_bytes())
+    wants = units / "multi-user.target.wants"
+    wants.mkdir(exist_ok=True)
+    (wants / "plug-test.service").symlink_to("/etc/systemd/system/plug-test.service")
+    yield machine.boot(
+        kernel.image,
+        system.initrd(),
+        folder / "console",
+        MACHINE_S,
+        ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off", "-smp", "1",
+         "-drive", f"file={system.disk()},format=raw,if=virtio,cache=unsafe",
+         "-device", "qemu-xhci", "-chardev", "null,id=bridge",
+         "-device", "usb-serial,chardev=bridge,always-plugged=on"],
+        "tsc=reliable systemd.show_status=0 systemd.mask=serial-getty@ttyS0.service",
+    )
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_confined_service_follows_lines_and_boards(plug_console: str, step: str) -> None:
+    assert re.search(rf"^REACHED {step}$", plug_console, re.M), plug_console[-6000:]
+
+
+def test_udev_names_boards_and_hands_devices_to_their_groups(plug_console: str) -> None:
+    assert machine.part(plug_console, "chip").split() == [b"gpio", b"660"]
+    assert machine.part(plug_console, "port").split() == [b"dialout", b"660"]
+    links = machine.part(plug_console, "links").decode()
+    assert re.search(r"^/dev/sensorgw/by-serial/7533 \S*ttyACM", links, re.M), links
+    assert re.search(r"^/dev/sensorgw/by-path/\S+ \S*ttyACM", links, re.M), links
+    assert "ID_MM_DEVICE_IGNORE=1" in machine.part(plug_console, "board").decode()
+
+
+def test_service_has_never_been_restarted(plug_console: str) -> None:
+    unit = machine.part(plug_console, "unit").decode()
+    assert "NRestarts=0" in unit and "ActiveState=active" in unit
+    journal = machine.part(plug_console, "journal").decode()
+    assert "may not be opened" not in journal and "no permission" not in journal, journal
+    lost = json.loads(machine.part(plug_console, "unplugged.json"))["sensors"]["desk"]
+    assert lost["cause"] == "device-lost"
