@@ -22,6 +22,7 @@ static struct {
     bool is_output;
     bool has_edges;
     bool is_high;
+    bool is_watched;   /* a test runs: nobody may sleep */
     bool has_bias;     /* the chip can pull up */
     int request_error; /* of the next requests */
     int config_error;  /* of the next configurations */
@@ -187,7 +188,7 @@ static struct rig rig_on_line(const char *line) {
     folder_write(chip, "", 0);
     memset(&kernel, 0, sizeof(kernel));
     kernel.events_fd = -1;
-    kernel.is_high = kernel.has_bias = true;
+    kernel.is_high = kernel.has_bias = kernel.is_watched = true;
     kernel.least_gap_ms = UINT64_MAX;
     answer_with(warm);
     return (struct rig){ .settings = { { .name = "kitchen",
