@@ -74,16 +74,14 @@ class Cluster:
             node.cookie = cookie
             node.first = self.nodes[0] if self.nodes else node
             self.nodes.append(node)
-        names = {f"cluster_formation.classic_config.nodes.{i + 1}": node.name
-                 for i, node in enumerate(self.nodes)}
-        for node in self.nodes:
-            node.settings = {"cluster_formation.classic_config.nodes": None, **names}
 
     def __enter__(self) -> "Cluster":
         try:
-            for node in self.nodes:  # one by one: the first one makes the queue
+            for node in self.nodes:
                 node.start()
-            for node in self.nodes[1:]:  # which has one member so far, or two, never by itself three
+            for node in self.nodes[1:]:
+                for words in (["stop_app"], ["join_cluster", self.nodes[0].name], ["start_app"]):
+                    node.ctl(*words)
                 node.ctl("grow", node.name, "all", program="rabbitmq-queues")
             self.wait_whole()
         except BaseException:
