@@ -68,9 +68,9 @@ struct publisher {
     struct diagnosis diagnosis;
     uint64_t next_attempt_us;
     uint64_t accepted_us;
-    bool has_acknowledged; /* this connection */
-    bool wants_renewal;    /* certificate files may have changed since it was begun */
-    bool is_renewing;      /* it ends when all is acknowledged: they have */
+    bool has_delivered; /* a reading, on this connection */
+    bool wants_renewal; /* certificate files may have changed since it was begun */
+    bool is_renewing;   /* it ends when all is acknowledged: they have */
     unsigned short_lives;
 
     /* what is out */
@@ -222,15 +222,17 @@ static enum uplink_event event_of_loss(struct publisher *publisher, bool broker_
     return UPLINK_LOST_ROUND;
 }
 
-/* The oldest reading without an answer names the topic that the broker may refuse. */
+/* What has no answer names the topic that the broker may refuse; one that it has taken on this
+ * connection it does not refuse. */
 static void note_unanswered(struct publisher *publisher) {
     struct attempt *attempt = &publisher->attempt;
 
-    attempt->unacknowledged = (unsigned)publisher->in_flight_count;
-    if (publisher->state_message != NO_MESSAGE) {
-        attempt->unacknowledged++;
+    if (publisher->state == UPLINK_ANNOUNCING) {
+        attempt->unacknowledged = publisher->state_message != NO_MESSAGE;
         (void)snprintf(attempt->topic, sizeof(attempt->topic), "%s", publisher->state_topic);
     } else {
+        attempt->unacknowledged =
+            publisher->has_delivered ? 0 : (unsigned)publisher->in_flight_count;
         (void)topic_render(publisher->settings->topic, publisher->gateway, "+", attempt->topic,
                            sizeof(attempt->topic));
     }
@@ -377,7 +379,7 @@ static bool state_is_refused(const struct publisher *publisher) {
 static void announce(struct publisher *publisher) {
     publisher->accepted_us = loop_now_us();
     publisher->progress_us = publisher->accepted_us;
-    publisher->has_acknowledged = false;
+    publisher->has_delivered = false;
     if (state_is_refused(publisher))
         step(publisher, UPLINK_ANNOUNCED);
     else
@@ -531,7 +533,6 @@ static void on_acknowledged(int message, void *userdata) {
     uint64_t number;
 
     publisher->progress_us = loop_now_us();
-    publisher->has_acknowledged = true;
     if (message == publisher->state_message) {
         publisher->state_message = NO_MESSAGE;
         if (publisher->state == UPLINK_ANNOUNCING)
@@ -540,6 +541,7 @@ static void on_acknowledged(int message, void *userdata) {
     }
     if (take_in_flight(publisher, message, &number)) {
         spool_acknowledge(publisher->spool, number);
+        publisher->has_delivered = true;
         publisher->published++;
         publisher->calls.on_progress(publisher->calls.userdata);
     }
