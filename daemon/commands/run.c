@@ -7,12 +7,14 @@
 #include "core/catalogue.h"
 #include "io/log.h"
 #include "io/loop.h"
+#include "io/timekeeper.h"
 #include "pipeline.h"
 
 /* From the sink up, so no reading arrives before it has somewhere to go; CLEANUP reverses it. */
 static int run(const char *path) {
     CLEANUP(pipeline_take_down)
     struct pipeline pipeline = { .path = path, .started_us = loop_now_us() };
+    CLEANUP(timekeeper_freep) struct timekeeper *timekeeper = NULL;
     struct loop_signals signals = { pipeline_stop, pipeline_reload, &pipeline };
     int r;
 
@@ -22,6 +24,9 @@ static int run(const char *path) {
     r = loop_new(&signals, &pipeline.loop);
     if (r < 0)
         return log_error(r, "cannot make an event loop", { "PATH", path });
+    r = timekeeper_new(pipeline.loop, &timekeeper);
+    if (r < 0)
+        return log_error(r, "cannot ask for the clock's state", { "PATH", path });
     r = pipeline_open_spool(&pipeline);
     if (r < 0)
         return r;

@@ -1,9 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #include "io/clock.h"
 
+#include <errno.h>
 #include <sys/timex.h>
 #include <systemd/sd-id128.h>
 #include <time.h>
+#include <unistd.h>
+
+/* systemd-timesyncd makes it when it has set the clock; it is gone with the boot. */
+#define SET_BY_TIMESYNCD "/run/systemd/timesync/synchronized"
+
+static bool is_believed_synchronised; /* where the kernel may not be asked */
 
 static int64_t in_us(clockid_t clock) {
     struct timespec now;
@@ -12,14 +19,41 @@ static int64_t in_us(clockid_t clock) {
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
-struct clock_facts clock_look(void) {
+/* Returns 0 or < 0: under ProtectClock= the question is refused as setting the clock would be. */
+static int ask_kernel(bool *ret) {
     struct timex question = { .modes = 0 };
-    bool answered = adjtimex(&question) >= 0;
 
+    if (adjtimex(&question) < 0)
+        return -errno;
+    *ret = !(question.status & STA_UNSYNC);
+    return 0;
+}
+
+static bool is_synchronised(void) {
+    bool answer = false;
+
+    if (ask_kernel(&answer) == 0)
+        return answer;
+    if (!is_believed_synchronised)
+        is_believed_synchronised = access(SET_BY_TIMESYNCD, F_OK) == 0;
+    return is_believed_synchronised;
+}
+
+struct clock_facts clock_look(void) {
     return (struct clock_facts){
         .wall_offset_us = in_us(CLOCK_REALTIME) - in_us(CLOCK_BOOTTIME),
-        .synchronised = answered && !(question.status & STA_UNSYNC),
+        .synchronised = is_synchronised(),
     };
+}
+
+bool clock_is_kept_from_us(void) {
+    bool answer;
+
+    return ask_kernel(&answer) < 0;
+}
+
+void clock_believe_synchronised(void) {
+    is_believed_synchronised = true;
 }
 
 int clock_read_boot_id(char boot_id[static CLOCK_BOOT_ID_SIZE]) {

@@ -18,5 +18,12 @@ struct clock_facts {
 
 struct clock_facts clock_look(void);
 
+/*
+ * Where the sandbox keeps adjtimex(2) from us, systemd-timesyncd's mark counts, or the word of
+ * somebody who may ask: io/timekeeper.
+ */
+bool clock_is_kept_from_us(void);
+void clock_believe_synchronised(void);
+
 /* The kernel's id of this boot, 32 hex digits. Returns 0 or < 0. */
 int clock_read_boot_id(char boot_id[static CLOCK_BOOT_ID_SIZE]);
