@@ -7,6 +7,7 @@
 #include <pty.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -122,6 +123,7 @@ static void forget_reader(struct port *port) {
 
     if (terminal >= 0) {
         tcflush(terminal, TCIOFLUSH);
+        (void)ioctl(terminal, TIOCNXCL); /* as root we are let in, but the next user is not */
         close(terminal);
     } else if (errno == EBUSY) {
         close_terminal(port);
