@@ -218,6 +218,15 @@ int board_run(struct board *board, avr_cycle_count_t until) {
     return 0;
 }
 
+/* ATmega328P data sheet, section 19.10: UCSR0A and UBRR0. */
+unsigned board_baud(const struct board *board) {
+    enum { UCSR0A = 0xC0, U2X0 = 1 << 1, UBRR0L = 0xC4, UBRR0H = 0xC5 };
+    const uint8_t *data = board->avr->data;
+    unsigned divisor = 1u + data[UBRR0L] + 256u * (data[UBRR0H] & 0x0F);
+
+    return VIRTUAL_TIME_HZ / (data[UCSR0A] & U2X0 ? 8u : 16u) / divisor;
+}
+
 void board_receive(struct board *board, uint8_t byte) {
     if (board->is_powered)
         avr_raise_irq(board->uart_input, byte);

@@ -59,6 +59,9 @@ int board_hang(struct board *board);
 /* Goes on to a point in virtual time. Returns 0, or -EIO if the processor has stopped for good. */
 int board_run(struct board *board, avr_cycle_count_t until);
 
+/* The speed that the program has set its UART to. */
+unsigned board_baud(const struct board *board);
+
 /* Hands one byte to the UART. Not to be called while is_uart_input_full. */
 void board_receive(struct board *board, uint8_t byte);
 

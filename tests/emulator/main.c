@@ -34,6 +34,7 @@ static void on_signal(int number) {
 static void on_uart_byte(uint8_t byte, void *userdata) {
     struct emulator *emulator = userdata;
 
+    emulator->port.board_baud = board_baud(&emulator->board);
     port_send(&emulator->port, &byte, 1);
 }
 
@@ -43,6 +44,7 @@ static void deliver_input(struct emulator *emulator) {
 
     if (emulator->board.is_uart_input_full)
         return;
+    emulator->port.board_baud = board_baud(&emulator->board);
     n = port_receive(&emulator->port, bytes, sizeof(bytes));
     for (size_t i = 0; i < n; i++)
         board_receive(&emulator->board, bytes[i]);

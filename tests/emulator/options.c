@@ -58,7 +58,7 @@ static const char help[] =
     "  --no-dtr           opening the port does not reset the board\n"
     "  --boot-ms N        wait so long after each reset, as a boot loader does (0)\n"
     "  --bootloader HEX   run a real boot loader after each reset\n"
-    "  --strict-baud      garble everything unless the port is set to 115200\n"
+    "  --strict-baud      garble everything unless the port has the board's speed\n"
     "  --node N           put this node number into the EEPROM\n"
     "  --eeprom FILE      keep the EEPROM there\n"
     "  --ignore-eof       go on after the end of standard input\n"

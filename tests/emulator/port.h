@@ -17,7 +17,7 @@
 
 struct port_settings {
     const char *link;    /* symbolic link to keep pointing at the port, or NULL */
-    bool checks_baud;    /* garble bytes unless the port is set to 115200 */
+    bool checks_baud;    /* garble bytes unless both ends have the same speed */
     bool waits_for_room; /* rather than drop: where time is not real, a slow reader is not late */
 };
 
@@ -26,6 +26,7 @@ struct port {
     struct ledger *ledger; /* borrowed from main(); may be NULL */
     int master;            /* -1: unplugged */
     char path[64];         /* of the terminal that a reader opens */
+    unsigned board_baud;   /* the speed of the board's end */
     bool is_open;          /* by anybody */
     uint8_t queue[8192];
     size_t queued_bytes;
