@@ -3,7 +3,6 @@
 
 import os
 import random
-import subprocess
 import termios
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,15 +11,12 @@ import pytest
 
 from board import Board, BoardError, image_path
 from frame import Frame
+from optiboot import OLD_NANO, build_optiboot
 from terminal import HungUp, Terminal
 from waiting import wait_until
 
 # Virtual seconds in a real one. A board that cannot keep up is late, never wrong.
 FAST = 20
-
-BOOT_LOADERS = Path("/usr/share/arduino/hardware/arduino/avr/bootloaders")
-OPTIBOOT = BOOT_LOADERS / "optiboot/optiboot.c"
-OLD_NANO = BOOT_LOADERS / "atmega/ATmegaBOOT_168_atmega328.hex"
 
 pytestmark = pytest.mark.skipif(
     not image_path().exists(), reason="no firmware image: gcc-avr or arduino-core-avr is missing"
@@ -29,23 +25,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def optiboot(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """
-    The UNO's boot loader, built from arduino-core-avr's source. Its ready-made image will not do:
-    Debian's compiler made it 532 bytes long, 20 of them beyond the end of the flash. Without the
-    blinking at start it fits.
-    """
-    if not OPTIBOOT.exists():
-        pytest.skip("no source of Optiboot")
-    elf = tmp_path_factory.mktemp("optiboot") / "optiboot.elf"
-    image = elf.with_suffix(".hex")
-    compiler = ["avr-gcc", "-w", "-std=gnu99", "-Os", "-mmcu=atmega328p", "-mrelax"]
-    compiler += ["-DF_CPU=16000000L", "-DBAUD_RATE=115200", "-DLED_START_FLASHES=0"]
-    compiler += ["-fwhole-program", "-fno-inline-small-functions", "-fno-split-wide-types"]
-    compiler += ["-nostartfiles", "-nostdlib", "-Wl,--relax"]
-    compiler += ["-Wl,--section-start=.text=0x7e00", "-Wl,--section-start=.version=0x7ffe"]
-    subprocess.run([*compiler, OPTIBOOT, "-o", elf], check=True, timeout=60)
-    subprocess.run(["avr-objcopy", "-O", "ihex", elf, image], check=True, timeout=60)
-    return image
+    return build_optiboot(tmp_path_factory.mktemp("optiboot"))
 
 
 @pytest.fixture
@@ -296,7 +276,6 @@ def test_behind_optiboot_the_cause_is_unknown(tmp_path: Path, optiboot: Path) ->
             assert terminal.frame("R").fields["t"] == "21.5"
 
 
-@pytest.mark.skipif(not OLD_NANO.exists(), reason="no old Nano boot loader image")
 def test_behind_the_old_nano_loader_its_own_image_runs(tmp_path: Path) -> None:
     image = image_path("sgw-node-old-nano")
     with Board(tmp_path, "--bootloader", str(OLD_NANO), elf=image, speed=FAST) as board:
@@ -305,7 +284,6 @@ def test_behind_the_old_nano_loader_its_own_image_runs(tmp_path: Path) -> None:
             assert terminal.frame("R").fields["t"] == "21.5"
 
 
-@pytest.mark.skipif(not OLD_NANO.exists(), reason="no old Nano boot loader image")
 def test_behind_the_old_nano_loader_a_watchdog_would_never_let_go(tmp_path: Path) -> None:
     """Why there is an image without one."""
     with Board(tmp_path, "--bootloader", str(OLD_NANO), speed=FAST) as board:
