@@ -115,8 +115,8 @@ static const struct catalogue_entry entries[] = {
     { "own-certificate-unknown-ca", "bafe9bd120c5d1529127c47089bf36a2",
       "The broker does not know the CA of our certificate",
       "Our certificate was issued by a CA that is not in the broker's list, or is signed by "
-      "itself. "
-      "RabbitMQ's log then says \"Unknown CA\", or \"Bad Certificate\" of one signed by itself.",
+      "itself. RabbitMQ's log then says \"Unknown CA\", or \"Bad Certificate\" of one signed by "
+      "itself.",
       "Add that CA to the broker's list (RabbitMQ: ssl_options.cacertfile may hold "
       "several), or have our certificate issued by one that is there." },
     { "own-certificate-purpose", "fe0143729313badffba3fec76ca387b5",
@@ -146,8 +146,7 @@ static const struct catalogue_entry entries[] = {
     /* MQTT says no */
     { "unknown-user", "6a015b665e4a329cdbe7df00cba497dd", "The broker does not know this user",
       "CONNACK 4. Without mqtt.username: the certificate is good, but the broker has no user of "
-      "its "
-      "common name. With it: the name or the password is wrong, and the certificate does not "
+      "its common name. With it: the name or the password is wrong, and the certificate does not "
       "count.",
       "Add the user (RabbitMQ: conf/rabbitmq/README.md), or correct mqtt.username and"
       " the password file." },
@@ -186,8 +185,7 @@ static const struct catalogue_entry entries[] = {
     /* serial ports and sensors */
     { "device-absent", "90237de7232aa9defed432292ed99a49", "The device is not there",
       "No such port: the board is not plugged in, or has another name. Or no such GPIO chip, line "
-      "or "
-      "device of the kernel.",
+      "or device of the kernel.",
       "Plug it in, or correct `device`; `sensorgw ports` lists what there is. For a sensor without "
       "a board see docs/gpio.md. It is looked for once a second." },
     { "device-denied", "521b55ada989d8e5d645f8997a98714f", "The device may not be opened",

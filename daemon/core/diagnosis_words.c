@@ -383,15 +383,13 @@ static const struct wording {
     { CAUSE_UNTRUSTED_CA, is_self_signed,
       "{theirs} is signed by itself, and {trust} does not hold it",
       "Issue the broker a certificate of your CA (sensorgw-pki broker {name}), or put this very "
-      "one "
-      "into tls.ca." },
+      "one into tls.ca." },
     { CAUSE_UNTRUSTED_CA, NULL, "{theirs} was issued by {issuer}, which {trust} does not hold",
       "If that is the right CA, put it into tls.ca (the file may hold several). If it is one in "
       "between, the broker must send it along: RabbitMQ's certfile holds the whole chain." },
     { CAUSE_EXPIRED, is_authority, "{theirs} expired on {their end}; {clock}",
       "Make a new CA, put it into tls.ca beside this one, and have the broker's certificate issued "
-      "by "
-      "it. If our clock is wrong, set it (timedatectl)." },
+      "by it. If our clock is wrong, set it (timedatectl)." },
     { CAUSE_EXPIRED, NULL, "{theirs} expired on {their end}; {clock}",
       "Renew it on the broker's side (sensorgw-pki renew). If our clock is wrong, set it "
       "(timedatectl)." },
@@ -450,8 +448,7 @@ static const struct wording {
       "the broker wants a client certificate beside the user name, and tls.certificate is not "
       "set{alert}",
       "Set tls.certificate and tls.key (sensorgw-pki client {gateway} makes them), or let the "
-      "broker "
-      "do without (RabbitMQ: ssl_options.fail_if_no_peer_cert = false)." },
+      "broker do without (RabbitMQ: ssl_options.fail_if_no_peer_cert = false)." },
     { CAUSE_CERTIFICATE_REQUIRED, NULL,
       "the broker wants a client certificate, and tls.certificate is not set{alert}",
       "Set tls.certificate and tls.key (sensorgw-pki client {gateway} makes them)." },
@@ -470,29 +467,24 @@ static const struct wording {
     { CAUSE_OWN_CERTIFICATE_EXPIRED, is_past,
       "the broker refuses our certificate {own}: it expired on {own end}; {clock}{alert}",
       "Renew it (sensorgw-pki renew {user}) and copy it over: taken at the next try, no restart. "
-      "If "
-      "our clock is wrong, set it (timedatectl)." },
+      "If our clock is wrong, set it (timedatectl)." },
     { CAUSE_OWN_CERTIFICATE_EXPIRED, is_early,
       "the broker refuses our certificate {own}: it is valid from {own begin} only; {clock}{alert}",
       "Set the clock that is wrong: ours (timedatectl), or that of the machine which issued it; "
-      "then "
-      "renew it (sensorgw-pki renew {user})." },
+      "then renew it (sensorgw-pki renew {user})." },
     { CAUSE_OWN_CERTIFICATE_EXPIRED, NULL,
       "the broker says that our certificate {own} has expired: it is valid from {own begin} to "
       "{own end}, and {clock}{alert}",
       "One of the two clocks is wrong: set the broker's, or ours (timedatectl)." },
     { CAUSE_OWN_CERTIFICATE_UNKNOWN_CA, is_own_self_signed,
       "the broker refuses our certificate {own}: it is signed by itself, not by a CA that the "
-      "broker "
-      "knows{alert}",
+      "broker knows{alert}",
       "Have one issued by the broker's CA (sensorgw-pki client {user}), and install it with its "
-      "key: "
-      "taken at the next try, no restart." },
+      "key: taken at the next try, no restart." },
     { CAUSE_OWN_CERTIFICATE_UNKNOWN_CA, NULL,
       "the broker does not know {own issuer}, which issued our certificate {own}{alert}",
       "Add that CA to the broker's list (RabbitMQ: ssl_options.cacertfile may hold several), or "
-      "have "
-      "our certificate issued by one that it knows." },
+      "have our certificate issued by one that it knows." },
     { CAUSE_OWN_CERTIFICATE_PURPOSE, NULL,
       "the broker refuses our certificate {own}: it is not one for a client "
       "(extendedKeyUsage){alert}",
@@ -505,8 +497,7 @@ static const struct wording {
       "restart." },
     { CAUSE_UNREADABLE_FILE, is_forbidden, "{file} may not be read by the service's user",
       "chown root:sensorgw {file}; chmod 0640 {file}; the folders above it must be open to the "
-      "group "
-      "too." },
+      "group too." },
     { CAUSE_UNREADABLE_FILE, NULL, "{file} cannot be used{(detail)}",
       "It must be whole, and in PEM form: it begins with -----BEGIN." },
     { CAUSE_BAD_PASSPHRASE, NULL, "tls.key {file} cannot be decrypted: {detail}",
@@ -527,8 +518,7 @@ static const struct wording {
     { CAUSE_UNKNOWN_USER, NULL,
       "our certificate {own} is good, but the broker has no user {user} ({connack})",
       "Add the user (rabbitmqctl add_user {user} with any password, then clear_password {user}), "
-      "or "
-      "let the broker take names from certificates (mqtt.ssl_cert_login = true)." },
+      "or let the broker take names from certificates (mqtt.ssl_cert_login = true)." },
     { CAUSE_NOT_AUTHORISED, NULL,
       "the broker knows the user {user}, and lets it do nothing ({connack})",
       "Give it permissions on the broker's virtual host (rabbitmqctl set_permissions)." },
@@ -536,15 +526,13 @@ static const struct wording {
       "Use a broker that does; all current ones do." },
     { CAUSE_BROKER_UNAVAILABLE, NULL, "the broker says that it cannot serve just now ({connack})",
       "Look at its nodes (rabbitmqctl cluster_status): in a cluster too few may be up. Readings "
-      "are "
-      "kept." },
+      "are kept." },
     { CAUSE_CLIENT_ID_TAKEN, has_connack,
       "the broker does not like our client id sensorgw-{gateway} ({connack})",
       "Its log says why: a rule for client ids, or an id that is bound to another user." },
     { CAUSE_CLIENT_ID_TAKEN, NULL,
       "the last {lives} connections ended soon after they were accepted: another client seems to "
-      "use "
-      "our id sensorgw-{gateway}",
+      "use our id sensorgw-{gateway}",
       "Look for a second gateway of this name, or a copy of this machine." },
     /* accepted, then nothing */
     { CAUSE_BROKER_SILENT, is_greeting_late,

@@ -77,8 +77,7 @@ const char *direct_place_cure(enum direct_kind kind, enum cause cause) {
         return kind == DIRECT_GPIO
                    ? "correct `chip` and `line` (docs/gpio.md has the labels of each Raspberry Pi)"
                    : "load the sensor's driver (dtoverlay= in config.txt), or correct `device`: "
-                     "cat "
-                     "/sys/bus/iio/devices/*/name lists what there is";
+                     "cat /sys/bus/iio/devices/*/name lists what there is";
     }
 }
 

@@ -151,16 +151,14 @@ static enum cause cause_of(int error) {
 static const char *sentence_of(enum cause cause, int error) {
     if (cause == CAUSE_SPOOL_FULL && error == 0)
         return "the spool has reached spool.max_mb: the oldest readings are dropped until the "
-               "broker "
-               "takes some. Raise it, or mend the link";
+               "broker takes some. Raise it, or mend the link";
     if (error == -EPROTONOSUPPORT)
         return "a newer sensorgw wrote the spool, going on from memory. Install that version "
                "again, or "
                "move the file away";
     if (cause == CAUSE_SPOOL_FULL)
         return "the disk is full: readings are kept in memory, and the oldest go first when that "
-               "is "
-               "full too. Make room; it is tried again every few seconds";
+               "is full too. Make room; it is tried again every few seconds";
     if (cause == CAUSE_SPOOL_CORRUPT)
         return "the spool is corrupt: it is set aside, and what can be read is salvaged";
     return "the spool cannot be written: readings are kept in memory, and the oldest go first when "
