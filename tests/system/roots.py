@@ -178,7 +178,7 @@ def for_running(release: str, depends: str) -> Path:
     return make(
         "run", release, "apt",
         ["systemd-sysv", "dbus", "udev", "openssl", "ca-certificates", "iproute2",
-         "unattended-upgrades", "rabbitmq-server", "libsimavr2", "libelf1"],
+         "unattended-upgrades", "rabbitmq-server", "avrdude", "libsimavr2", "libelf1"],
         afterwards=[
             f"apt-get satisfy -y --no-install-recommends '{depends}'",
             "systemctl disable rabbitmq-server epmd.socket epmd.service apt-daily.timer"

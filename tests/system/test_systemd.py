@@ -21,6 +21,7 @@ import packages
 import roots
 from consumer import Ledger
 from container import CommandFailed, Container, ContainerBoard
+from optiboot import build_optiboot
 from pki import Pki
 from rabbitmq import CONSUMER, GATEWAY
 from roots import SOURCE, need_tools
@@ -152,8 +153,10 @@ def machine(request: pytest.FixtureRequest,
     pki.client(GATEWAY)
     pki.client(CONSUMER)
     with Container(root, folder, f"sgw-{release}") as box:
-        box.put(built.deb(), f"/root/{built.deb().name}")
-        with ContainerBoard(box, folder, emulator, elf) as board:
+        for name in ("sensorgw", "sensorgw-firmware"):
+            box.put(built.deb(name), f"/root/{built.deb(name).name}")
+        box.put(build_optiboot(folder), "/opt/optiboot.hex")
+        with ContainerBoard(box, folder, emulator, elf, "--bootloader", "/opt/optiboot.hex") as board:
             one = Machine(release, box, pki, board)
             try:
                 yield one
@@ -328,17 +331,33 @@ def test_reload_refuses_an_unsound_file(running: Machine) -> None:
     running.box.run("systemctl", "reload", UNIT)
 
 
+def manual_blocks(heading: str) -> list[str]:
+    """What sensorgw(1) shows to type under this heading."""
+    page = (SOURCE / "docs/man/sensorgw.1.in").read_text()
+    section = re.split(r"^\.S[SH] ", page.split(f".SS {heading}\n")[1], maxsplit=1, flags=re.M)[0]
+    blocks = re.findall(r"^\.nf\n(.*?)^\.fi$", section, re.M | re.S)
+    return [block.replace("\\-", "-") for block in blocks]
+
+
+def use_drop_in(machine: Machine, heading: str) -> None:
+    machine.box.write("/etc/systemd/system/sensorgw.service.d/test.conf", manual_blocks(heading)[-1])
+    machine.box.run("systemctl", "daemon-reload")
+    machine.restart()
+
+
+def remove_drop_in(machine: Machine) -> None:
+    machine.box.run("rm", "-r", "/etc/systemd/system/sensorgw.service.d")
+    machine.box.run("systemctl", "daemon-reload")
+    machine.restart()
+
+
 def test_a_reload_that_waits(running: Machine) -> None:
     """The drop-in of sensorgw(1) for systemd 253 and later."""
     box = running.box
     version = int(re.search(r"systemd (\d+)", box.run("systemctl", "--version"))[1])
     if version < 253:
         pytest.skip(f"systemd {version} does not know notify-reload")
-    box.write("/etc/systemd/system/sensorgw.service.d/reload.conf",
-              "[Service]\nType=notify-reload\nExecReload=\n"
-              "ExecReload=/usr/bin/sensorgw config --quiet\n")  # fmt: skip
-    box.run("systemctl", "daemon-reload")
-    running.restart()
+    use_drop_in(running, "A reload that waits")
     since = running.cursor()
     box.run("systemctl", "reload", UNIT)
     assert running.entries(since, SENSORGW_EVENT="configuration-applied")  # there already
@@ -348,9 +367,7 @@ def test_a_reload_that_waits(running: Machine) -> None:
         box.run("systemctl", "reload", UNIT)
     running.edit(sound)
     box.run("systemctl", "reload", UNIT)
-    box.run("rm", "-r", "/etc/systemd/system/sensorgw.service.d")
-    box.run("systemctl", "daemon-reload")
-    running.restart()
+    remove_drop_in(running)
 
 
 def renew(machine: Machine) -> None:
@@ -380,6 +397,19 @@ def test_a_renewed_certificate_is_taken_by_reload(running: Machine) -> None:
     assert not running.listener.faults()
 
 
+def test_keys_can_be_credentials(running: Machine) -> None:
+    """As sensorgw(1) says, with a key that is on disk only encrypted."""
+    box = running.box
+    encrypt = manual_blocks("Keys as credentials")[0]
+    box.shell(f"mkdir -p /etc/credstore.encrypted; cd /etc/sensorgw; {encrypt}")
+    box.run("mv", "/etc/sensorgw/gateway.key", "/root/gateway.key.kept")
+    use_drop_in(running, "Keys as credentials")
+    running.wait_flow()
+    assert not running.listener.faults()
+    box.run("mv", "/root/gateway.key.kept", "/etc/sensorgw/gateway.key")
+    remove_drop_in(running)
+
+
 def test_a_key_of_root_is_set_right_at_boot(running: Machine) -> None:
     """Copied as root's own, it would be unreadable for the service from the next start on."""
     box = running.box
@@ -406,6 +436,23 @@ def test_stop_is_quick_and_loses_nothing(running: Machine) -> None:
     box.run("systemctl", "start", "rabbitmq-server")
     box.run("systemctl", "start", UNIT)
     running.wait_flow(4)
+    assert not running.listener.faults()
+
+
+def test_the_flasher_borrows_the_port_of_the_service(running: Machine) -> None:
+    box = running.box
+    box.shell("apt-get install -y /root/sensorgw-firmware_*.deb 2>&1")
+    refused = box.try_run("sensorgw-flash", running.board.link)
+    assert refused.returncode == 1 and "the service sensorgw holds" in refused.stderr
+    assert box.show(UNIT, "ActiveState")["ActiveState"] == "active"
+    since = running.cursor()
+    said = box.run("sensorgw-flash", "--yes", running.board.link)
+    print(said)
+    order = ["Stopping sensorgw", "Flashing sgw-node.hex", "21.5 °C", "Starting sensorgw again"]
+    assert [word for word in order if word in said] == order
+    assert sorted(order, key=said.index) == order
+    assert running.entries(since, SENSORGW_EVENT="stopped")
+    running.wait_flow()
     assert not running.listener.faults()
 
 
