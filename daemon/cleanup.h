@@ -7,6 +7,8 @@
  * DEFINE_CLEANUP(struct spool, spool_free) stands beside spool_free and writes spool_freep.
  */
 
+#include <dirent.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -22,6 +24,18 @@ static inline void close_fdp(int *fd) {
     if (*fd >= 0)
         (void)close(*fd);
     *fd = -1;
+}
+
+static inline void close_filep(FILE **file) {
+    if (*file)
+        (void)fclose(*file);
+    *file = NULL;
+}
+
+static inline void close_folderp(DIR **folder) {
+    if (*folder)
+        (void)closedir(*folder);
+    *folder = NULL;
 }
 
 static inline void free_stringp(char **string) {

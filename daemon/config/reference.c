@@ -26,11 +26,6 @@ struct form_of_page {
     void (*print_group)(FILE *out, enum group group);
 };
 
-static void file_closep(FILE **file) {
-    if (*file)
-        (void)fclose(*file);
-}
-
 /* A bar would end the cell. */
 static void print_cell(FILE *out, const char *text) {
     for (; *text != '\0'; text++)
@@ -220,7 +215,7 @@ static const struct form_of_page *form_of(const char *path) {
 }
 
 static int read_page(const char *path, char **ret) {
-    CLEANUP(file_closep) FILE *file = fopen(path, "r");
+    CLEANUP(close_filep) FILE *file = fopen(path, "r");
     size_t size = 0;
     FILE *copy;
     int c;

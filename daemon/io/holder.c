@@ -12,13 +12,6 @@
 
 #include "cleanup.h"
 
-static DIR *closedir_and_forget(DIR *folder) {
-    if (folder)
-        (void)closedir(folder);
-    return NULL;
-}
-DEFINE_CLEANUP(DIR, closedir_and_forget);
-
 /* Only what lies in /dev is looked at closer: to stat a file on a dead network mount blocks. */
 static bool is_in_dev(int folder, const char *name) {
     static const char dev[] = "/dev/";
@@ -30,7 +23,7 @@ static bool is_in_dev(int folder, const char *name) {
 
 /* Returns 1, 0, or -EPERM where we may not look. */
 static int process_holds(const char *pid, dev_t device) {
-    CLEANUP(closedir_and_forgetp) DIR *files = NULL;
+    CLEANUP(close_folderp) DIR *files = NULL;
     char path[64];
     struct dirent *entry;
     struct stat status;
@@ -68,7 +61,7 @@ static bool everyone_is_listed(void) {
 }
 
 int holder_find(const char *path, struct holder *ret) {
-    CLEANUP(closedir_and_forgetp) DIR *processes = NULL;
+    CLEANUP(close_folderp) DIR *processes = NULL;
     bool sees_all = everyone_is_listed();
     struct dirent *entry;
     struct stat status;

@@ -7,17 +7,15 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define BY_PATH "/dev/serial/by-path"
+#define TTY_CLASS "/sys/class/tty"
 
 struct serial_list {
     size_t count;
     struct serial_device devices[];
 };
-
-static int errno_of(enum sp_return r) {
-    return r == SP_ERR_MEM ? -ENOMEM : r == SP_ERR_SUPP ? -EOPNOTSUPP : -EIO;
-}
 
 static void take_usb(struct sp_port *port, struct serial_device *device) {
     int vendor;
@@ -46,27 +44,67 @@ static int compare(const void *a, const void *b) {
                       ((const struct serial_device *)b)->path);
 }
 
-int serial_list_new(struct serial_list **ret) {
-    struct sp_port **ports;
-    struct serial_list *list;
-    size_t count = 0;
-    enum sp_return r = sp_list_ports(&ports);
+/* A driver with room for more ports than there are says so of each: type 0, PORT_UNKNOWN. */
+static bool has_hardware(const char *name) {
+    CLEANUP(close_filep) FILE *file = NULL;
+    char path[SERIAL_PATH_SIZE];
+    int type;
 
-    if (r != SP_OK)
-        return errno_of(r);
-    while (ports[count])
-        count++;
-    list = calloc(1, sizeof(*list) + count * sizeof(*list->devices));
-    if (!list) {
-        sp_free_port_list(ports);
+    (void)snprintf(path, sizeof(path), TTY_CLASS "/%s/device", name);
+    if (access(path, F_OK) < 0)
+        return false; /* a console, a pseudo-terminal */
+    (void)snprintf(path, sizeof(path), TTY_CLASS "/%s/type", name);
+    file = fopen(path, "re");
+    return !file || fscanf(file, "%d", &type) != 1 || type != 0;
+}
+
+static int add(struct serial_list **list, struct sp_port *port) {
+    size_t count = (*list)->count + 1;
+    struct serial_list *longer = realloc(*list, sizeof(**list) + count * sizeof(*(*list)->devices));
+
+    if (!longer)
         return -ENOMEM;
+    *list = longer;
+    longer->devices[longer->count] = (struct serial_device){ 0 };
+    take(port, &longer->devices[longer->count++]);
+    return 0;
+}
+
+/* A port that the kernel knows and this /dev does not, as in a container, is passed over. */
+static int add_named(struct serial_list **list, const char *name) {
+    struct sp_port *port;
+    char path[SERIAL_PATH_SIZE];
+    int n = snprintf(path, sizeof(path), "/dev/%s", name);
+    int r;
+
+    if (n < 0 || (size_t)n >= sizeof(path) || sp_get_port_by_name(path, &port) != SP_OK)
+        return 0;
+    r = add(list, port);
+    sp_free_port(port);
+    return r;
+}
+
+/* Not by sp_list_ports(): libserialport 0.1.2 lists no port at all where one has no device node. */
+int serial_list_new(struct serial_list **ret) {
+    CLEANUP(serial_list_freep) struct serial_list *list = calloc(1, sizeof(*list));
+    CLEANUP(close_folderp) DIR *folder = opendir(TTY_CLASS);
+    const struct dirent *entry;
+
+    if (!list)
+        return -ENOMEM;
+    if (!folder)
+        return -errno;
+    while ((entry = readdir(folder))) {
+        int r = entry->d_name[0] != '.' && has_hardware(entry->d_name)
+                    ? add_named(&list, entry->d_name)
+                    : 0;
+
+        if (r < 0)
+            return r;
     }
-    for (size_t i = 0; i < count; i++)
-        take(ports[i], &list->devices[i]);
-    list->count = count;
-    sp_free_port_list(ports);
-    qsort(list->devices, count, sizeof(*list->devices), compare);
+    qsort(list->devices, list->count, sizeof(*list->devices), compare);
     *ret = list;
+    list = NULL;
     return 0;
 }
 
@@ -108,7 +146,7 @@ static bool is_link_to(const char *link, const struct stat *device) {
 /* Debian 12 and 13 make two links per port, ...-usb-0:1:1.0 and ...-usbv2-0:1:1.0: the first one.
  */
 static bool find_by_path(const char *path, char *text) {
-    DIR *folder = opendir(BY_PATH);
+    CLEANUP(close_folderp) DIR *folder = opendir(BY_PATH);
     struct stat device;
     struct dirent *entry;
     bool found = false;
@@ -127,7 +165,6 @@ static bool find_by_path(const char *path, char *text) {
             found = true;
         }
     }
-    (void)closedir(folder);
     return found;
 }
 

@@ -4,8 +4,8 @@
 /*
  * The serial ports of this machine, and the board behind each.
  *
- * What devices say of themselves is escaped and cut (core/printable). Source: libserialport, which
- * reads /sys; it opens none but the built-in ttyS ports, to tell real ones from placeholders.
+ * What devices say of themselves is escaped and cut (core/printable). None is
+ * opened. Source: /sys/class/tty, and libserialport for what a port says of itself.
  */
 
 #include <limits.h>

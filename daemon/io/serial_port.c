@@ -139,10 +139,13 @@ int serial_port_open(struct serial_port *port, const char *device, unsigned baud
     return 0;
 }
 
-/* Output nobody takes would hold close() for up to 30 s (closing_wait). */
+/* Output nobody takes would hold close() for up to 30 s (closing_wait). And a pseudo-terminal,
+ * unlike a port, remembers TIOCEXCL for as long as its other end is open. */
 void serial_port_close(struct serial_port *port) {
-    if (port->fd >= 0)
+    if (port->fd >= 0) {
         (void)tcflush(port->fd, TCOFLUSH);
+        (void)ioctl(port->fd, TIOCNXCL);
+    }
     close_fdp(&port->fd);
 }
 
