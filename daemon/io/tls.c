@@ -203,8 +203,12 @@ static void on_progress(const SSL *session, int where, int value) {
         set_server_name(tls, (SSL *)session);
     if (where & SSL_CB_HANDSHAKE_DONE)
         note_handshake(tls, session);
-    if (where & SSL_CB_LOOP && SSL_get_state(session) == TLS_ST_CW_CERT)
+    /* Not by our answer: since 3.2 that has two states, one for a compressed certificate. */
+    if (where & SSL_CB_LOOP && SSL_get_state(session) == TLS_ST_CR_CERT_REQ)
         attempt->certificate_was_asked = true;
+    /* The only place to learn of it: libmosquitto 2.0.20 makes EPROTO of it, and 2.0.11 nothing. */
+    if (where & SSL_CB_EXIT && value < 0 && errno == ECONNREFUSED)
+        attempt->error = errno;
     if (where & SSL_CB_ALERT && (value & 0xff) == ALERT_CLOSE_NOTIFY) {
         attempt->farewell = attempt->farewell || where & SSL_CB_READ;
     } else if (where & SSL_CB_ALERT) {
