@@ -265,8 +265,8 @@ static int begin_to_connect(struct link *link, const char *address, uint16_t por
     link->attempt->phase = ATTEMPT_CONNECT;
     begin_io();
     result = mosquitto_connect_async(link->client, address, port, (int)keepalive_s);
-    if (result == MOSQ_ERR_SUCCESS && errno == ECONNREFUSED)
-        result = MOSQ_ERR_ERRNO; /* 2.0.11 calls a refusal a success */
+    if (link->attempt->error == ECONNREFUSED)
+        result = MOSQ_ERR_ERRNO; /* 2.0.11 calls a refusal a success, 2.0.20 a failure of TLS */
     if (result == MOSQ_ERR_SUCCESS)
         return 0;
     if (result == MOSQ_ERR_TLS)
