@@ -94,7 +94,8 @@ static void add_link(cJSON *state, const struct link_status *link, uint64_t now_
     if (link->sentence[0])
         (void)cJSON_AddStringToObject(state, "reason", link->sentence);
     if (link->next_attempt_us > now_us)
-        add_number(state, "next_attempt_s", (link->next_attempt_us - now_us) / second_us + 1);
+        add_number(state, "next_attempt_s",
+                   (link->next_attempt_us - now_us + second_us - 1) / second_us);
 }
 
 static void add_counters(cJSON *state, const struct status *status) {
