@@ -36,6 +36,10 @@ static const struct {
       "use driver = \"gpio\", or a board in between" },
     { DIRECT_IIO, "value", "the kernel's driver gives what is no value",
       "look with `cat` at the files in_*_input of the device" },
+    { DIRECT_IIO, "repeated", "the kernel's driver repeated an answer instead of asking the sensor",
+      "somebody else reads it too, and what comes so may be old or 0: end the other program" },
+    { DIRECT_IIO, "range", "the kernel's driver gives what no DHT11 can measure",
+      "it has misread a garbled answer: shorten the wire, put 4.7 kOhm from data to 3.3 V" },
     { DIRECT_IIO, "channels", "the device measures nothing that is published",
       "it needs in_temp_input, in_humidityrelative_input, in_pressure_input or "
       "in_illuminance_input: see that `device` is the right one" },

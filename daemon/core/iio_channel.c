@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 const struct iio_channel iio_channels[] = {
     { "in_temp_input", "t", -3 },
@@ -14,6 +15,9 @@ const struct iio_channel iio_channels[] = {
 const size_t iio_channel_count = sizeof(iio_channels) / sizeof(*iio_channels);
 
 enum { NANO_DIGITS = 9, WHOLE_DIGITS = 9 };
+
+#define DHT11_NAME "dht11"                /* and "dht11@4" */
+#define DHT11_QUESTION_US UINT64_C(15000) /* 18 ms, which it never cuts short */
 
 static bool is_digit(char c) {
     return c >= '0' && c <= '9';
@@ -99,4 +103,21 @@ const char *iio_error_word(int error) {
     default:
         return "io";
     }
+}
+
+static bool is_more_than_saturated(const struct reading *reading) {
+    const struct quantity *humidity = reading_find(reading, "humidity");
+    int32_t limit = 100;
+
+    for (unsigned i = 0; humidity && i < humidity->decimals; i++)
+        limit *= 10;
+    return humidity && humidity->scaled > limit;
+}
+
+const char *iio_answer_fault(const char *name, const struct reading *reading, uint64_t took_us) {
+    if (strncmp(name, DHT11_NAME, strlen(DHT11_NAME)) != 0)
+        return NULL;
+    if (took_us < DHT11_QUESTION_US)
+        return "repeated";
+    return is_more_than_saturated(reading) ? "range" : NULL;
 }

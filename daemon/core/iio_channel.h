@@ -33,3 +33,17 @@ int iio_channel_parse(const struct iio_channel *channel, const char *text, struc
 /* The word for what reading the file failed with (positive errno): "timeout", "io", "clock",
  * "value", "channels"; NULL where that is no failed read, but a device that is gone or denied. */
 const char *iio_error_word(int error);
+
+/*
+ * The word for what is wrong with an answer that came without an error; NULL: nothing.
+ *
+ * name     of the driver: "dht11@4"
+ * took_us  to read its files
+ *
+ * Two faults of the driver of the DHT11. For two seconds after any answer it does not ask the
+ * sensor again, but gives the values that it has; if it refused that answer these are older ones,
+ * or 0. A question takes 18 ms, and so tells: "repeated". And where the sum disagrees it tries once
+ * more, one bit earlier: this puts a 1 before all others, and gives 128 % or more: "range". Source:
+ * Linux 6.1 and 6.12, drivers/iio/humidity/dht11.c.
+ */
+const char *iio_answer_fault(const char *name, const struct reading *reading, uint64_t took_us);

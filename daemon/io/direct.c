@@ -11,11 +11,12 @@
 #include "io/source_log.h"
 
 #define LOOK_US UINT64_C(1000000) /* how often an absent place is looked for */
-#define DENIED_US                                                                               \
-    UINT64_C(5000000)              /* udev hands a new device to its group only after making it \
-                                    */
-#define RETRY_US UINT64_C(2000000) /* a DHT11 must not be asked sooner */
-#define STALE_US UINT64_C(5000000) /* what a sensor measured before that is not news */
+/* udev hands a new device to its group only after making it. */
+#define DENIED_US UINT64_C(5000000)
+/* After an answer: a DHT11 must not be asked sooner, and the kernel's driver of it would repeat the
+ * answer before until then. */
+#define RETRY_US UINT64_C(2000000)
+#define STALE_US UINT64_C(5000000)     /* what a sensor measured before that is not news */
 #define PATIENCE_US UINT64_C(10000000) /* a driver of the kernel that takes longer hangs */
 #define ACCURACY_US UINT64_C(1000)
 
@@ -166,7 +167,7 @@ static uint64_t next_beat_us(struct direct *direct) {
 }
 
 static uint64_t next_ask_us(struct direct *direct, const struct probe_answer *answer) {
-    uint64_t soonest_us = direct->asked_us + RETRY_US;
+    uint64_t soonest_us = now(direct) + RETRY_US;
     uint64_t beat_us;
 
     if (answer->error < 0)
@@ -213,8 +214,7 @@ static int on_timer(sd_event_source *timer, uint64_t usec, void *userdata) {
         take_silence(direct);
         return ring_at(direct, now(direct) + PATIENCE_US);
     }
-    direct->is_stale = direct->driver->answers_late &&
-                       (direct->asked_us == 0 || now(direct) - direct->asked_us > STALE_US);
+    direct->is_stale = direct->asked_us == 0 || now(direct) - direct->asked_us > STALE_US;
     direct->asked_us = now(direct);
     direct->is_asked = true;
     r = ring_at(direct, now(direct) + PATIENCE_US);

@@ -30,7 +30,6 @@ typedef void (*probe_answered)(const struct probe_answer *answer, void *userdata
  */
 struct probe_driver {
     enum direct_kind kind;
-    bool answers_late; /* with what was measured when it was asked before */
     int (*start)(sd_event *loop, const struct source_settings *settings, probe_answered answered,
                  void *userdata, void **ret);
     void (*stop)(void *probe);

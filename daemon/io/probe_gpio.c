@@ -226,7 +226,6 @@ static void adopt(void *userdata, const struct source_settings *settings) {
 
 const struct probe_driver probe_gpio = {
     .kind = DIRECT_GPIO,
-    .answers_late = true,
     .start = start,
     .stop = stop,
     .adopt = adopt,

@@ -2,8 +2,10 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "core/iio_channel.h"
 #include "io/job.h"
@@ -47,13 +49,17 @@ static int read_file(const char *folder, const char *file, char text[static TEXT
     return 0;
 }
 
-static bool has_name(const char *folder, const char *name) {
-    char text[TEXT_SIZE];
+static void read_name(const char *folder, char name[static TEXT_SIZE]) {
+    if (read_file(folder, "name", name) != 0)
+        name[0] = '\0';
+    name[strcspn(name, "\n")] = '\0';
+}
 
-    if (read_file(folder, "name", text) != 0)
-        return false;
-    text[strcspn(text, "\n")] = '\0';
-    return strcmp(text, name) == 0;
+static bool has_name(const char *folder, const char *wanted) {
+    char name[TEXT_SIZE];
+
+    read_name(folder, name);
+    return strcmp(name, wanted) == 0;
 }
 
 /* By path; by the name of its folder; or by that of its chip. Returns 0, or a positive errno. */
@@ -101,16 +107,39 @@ static int read_channel(const char *folder, const struct iio_channel *channel,
     return -reading_add(reading, &quantity);
 }
 
+static uint64_t now_us(void) {
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+/* What was read without a fault, but was not measured, is no reading. */
+static void judge(const char *folder, uint64_t took_us, struct probe_answer *answer) {
+    char name[TEXT_SIZE];
+
+    if (answer->reading.count == 0) {
+        fail(answer, ENODATA, "in_*_input");
+        return;
+    }
+    read_name(folder, name);
+    answer->failure = iio_answer_fault(name, &answer->reading, took_us);
+    if (answer->failure)
+        (void)snprintf(answer->detail, sizeof(answer->detail), "after %" PRIu64 " us", took_us);
+}
+
 static void run(void *data) {
     struct task *task = data;
     struct probe_answer *answer = &task->answer;
     char folder[PATH_SIZE];
+    uint64_t begun_us;
     int r = find_folder(task, folder);
 
     if (r != 0) {
         answer->error = -r;
         return;
     }
+    begun_us = now_us();
     for (size_t i = 0; i < iio_channel_count; i++) {
         r = read_channel(folder, &iio_channels[i], &answer->reading);
         if (r != 0) {
@@ -118,8 +147,7 @@ static void run(void *data) {
             return;
         }
     }
-    if (answer->reading.count == 0)
-        fail(answer, ENODATA, "in_*_input");
+    judge(folder, now_us() - begun_us, answer);
 }
 
 /* ---- on the loop ---- */

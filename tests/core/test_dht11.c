@@ -360,7 +360,7 @@ static const struct damage damages[] = {
 /*
  * What the checksum and the range can tell is told; what they cannot is rare, and here it is
  * counted. The intervals between edges are the first sieve: without them one in 256 would do. What
- * remains is an answer that has lost its first two edges and its last one: 39 bits, moved by one.
+ * remains is an answer that has lost its first edge and its last one: 39 bits, moved by one.
  */
 Test(dht11, damage_is_hardly_ever_taken_for_another_value, .timeout = 120) {
     struct dice dice = dice_from_seed("dht11/damage");

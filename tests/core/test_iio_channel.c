@@ -75,3 +75,25 @@ Test(iio_channel, failed_reads_have_words_and_absence_has_none) {
     cr_expect_null(iio_error_word(ENODEV));
     cr_expect_null(iio_error_word(EACCES));
 }
+
+Test(iio_channel, dht11_s_driver_that_answers_before_it_can_have_asked_repeats_itself) {
+    struct reading reading = { .count = 0 };
+
+    cr_expect_str_eq(iio_answer_fault("dht11@4", &reading, 120), "repeated");
+    cr_expect_str_eq(iio_answer_fault("dht11", &reading, 14999), "repeated");
+    cr_expect_null(iio_answer_fault("dht11@4", &reading, 18000));
+    cr_expect_null(iio_answer_fault("bme280", &reading, 120));
+    cr_expect_null(iio_answer_fault("", &reading, 120));
+}
+
+Test(iio_channel, humidity_above_saturation_is_none_of_a_dht11_s) {
+    static const struct quantity full = { "rh", 1000, 1 };
+    static const struct quantity more = { "rh", 1001, 1 };
+    struct reading reading = { .count = 0 };
+
+    cr_assert_eq(reading_add(&reading, &full), 0);
+    cr_expect_null(iio_answer_fault("dht11", &reading, 18000));
+    reading.quantities[0] = more;
+    cr_expect_str_eq(iio_answer_fault("dht11", &reading, 18000), "range");
+    cr_expect_null(iio_answer_fault("bme280", &reading, 18000));
+}

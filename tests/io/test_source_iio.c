@@ -27,7 +27,7 @@ static void give(const char *file, const char *text) {
 }
 
 static struct rig new_rig(const char *name) {
-    give("name", "dht11@4\n");
+    give("name", "bme280\n");
     give("in_temp_input", "21500\n");
     give("in_humidityrelative_input", "45000\n");
     return (struct rig){ .settings = { { .name = "cellar",
@@ -54,7 +54,7 @@ static void expect_values(const char *name) {
 }
 
 Test(source_iio, is_found_by_its_chip_s_name) {
-    expect_values("dht11@4");
+    expect_values("bme280");
 }
 
 Test(source_iio, is_found_by_its_folder_s_name) {
@@ -109,6 +109,33 @@ Test(source_iio, the_decimals_trap_is_named_with_its_cure) {
     cr_assert_str_eq(status_of(&rig).sensors[0].sensor->last_error, "io");
     give("in_temp_input", "20000\n");
     WAIT_FOR(&rig, state_of(&rig, 0) == SENSOR_OK);
+    end(&rig);
+}
+
+/* The kernel's driver asks a DHT11 for 18 ms: these files answer at once. */
+Test(source_iio, what_the_driver_of_the_dht11_repeats_is_a_failed_read) {
+    struct rig rig = new_rig("iio:device0");
+
+    give("name", "dht11@4\n");
+    begin(&rig, 1);
+    WAIT_FOR(&rig, cause_of(&rig, 0) == CAUSE_SENSOR_FAILING);
+    cr_assert_eq(rig.count, 0);
+    cr_assert_str_eq(status_of(&rig).sensors[0].sensor->last_error, "repeated");
+    cr_assert_eq(entries_saying("repeated an answer"), 1);
+    end(&rig);
+}
+
+/* Some answer with what they measured when they were asked before. */
+Test(source_iio, first_answer_after_a_pause_is_thrown_away) {
+    struct rig rig = new_rig("iio:device0");
+
+    rig.settings[0].interval_us = 20000000;
+    give("in_temp_input", "10000\n");
+    begin(&rig, 1);
+    run_for(&rig, 1500);
+    give("in_temp_input", "21500\n");
+    WAIT_FOR(&rig, rig.count == 1);
+    cr_assert_eq(reading_find(&rig.readings[0], "temperature")->scaled, 215);
     end(&rig);
 }
 
