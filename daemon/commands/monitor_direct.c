@@ -28,6 +28,7 @@ struct monitor {
     void *probe;
     sd_event *loop;
     sd_event_source *timer;
+    bool is_fresh; /* it was asked a moment before: its answer is no older */
     struct monitor_counts counts;
 };
 
@@ -63,10 +64,11 @@ static void on_answer(const struct probe_answer *answer, void *userdata) {
         monitor_print_failure(&monitor->options->output, answer->failure, answer->detail,
                               direct_error_meaning(kind, answer->failure),
                               direct_error_cure(kind, answer->failure));
-    } else {
+    } else if (monitor->is_fresh) {
         monitor->counts.readings++;
         monitor_print_reading(&monitor->options->output, &answer->reading, answer->detail);
     }
+    monitor->is_fresh = true;
     if (monitor->options->count > 0 && monitor->counts.readings >= monitor->options->count)
         (void)sd_event_exit(monitor->loop, EXIT_DONE);
     loop_arm(monitor->timer, loop_now_us() + INTERVAL_US);

@@ -5,7 +5,9 @@ there, and what the configuration does to readings. test_vm.py has a line that i
 """
 
 import json
+import os
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -39,6 +41,20 @@ class Device:
     def measure(self, temperature: object, humidity: object) -> None:
         (self.folder / "in_temp_input").write_text(f"{temperature}\n")
         (self.folder / "in_humidityrelative_input").write_text(f"{humidity}\n")
+
+    def answer(self, *temperatures: int) -> None:
+        """Each to one question, in turn; nobody gets an answer who has not asked."""
+        files = [self.folder / "in_temp_input", self.folder / "in_humidityrelative_input"]
+        for file in files:
+            file.unlink()
+            os.mkfifo(file)
+
+        def work() -> None:
+            for temperature in temperatures:
+                for file, value in zip(files, (temperature, 45000)):
+                    file.write_text(f"{value}\n")
+
+        threading.Thread(target=work, daemon=True).start()
 
     def settings(self, **more: Any) -> dict[str, Any]:
         return {"driver": "iio", "device": self.folder, "interval_s": 2, **more}
@@ -146,6 +162,7 @@ def test_check_asks_and_names_what_is_wrong(
     build: Path, tmp_path: Path, pki: Pki, device: Device
 ) -> None:
     gateway = Gateway(tmp_path, pki, 1, {"loft": device.settings(), "hall": NO_LINE})
+    device.answer(10000, 21500)
     told = run(build, "check", "-c", gateway.configuration, "--no-publish").stdout
     assert f"{device.folder}: temperature 21.5, humidity 45.0" in told
     assert "gpio:pinctrl-nobody:4 is not there" in told
@@ -156,9 +173,12 @@ def test_check_asks_and_names_what_is_wrong(
 
 
 def test_monitor_asks_the_kernel_s_sensor(build: Path, device: Device) -> None:
+    device.answer(10000, 21500)
     told = run(build, "monitor", f"iio:{device.folder}", "--count", 1)
     assert told.returncode == 0 and "21.5 °C  45.0 %" in told.stdout
+    assert "10.0" not in told.stdout, "that is what it measured when it was asked before"
 
+    device.answer(10000, 21500)
     objects = run(build, "monitor", f"iio:{device.folder}", "--count", 1, "--json").stdout
     reading, summary = map(json.loads, objects.splitlines())
     assert reading == {"type": "reading", "temperature": 21.5, "humidity": 45.0}
