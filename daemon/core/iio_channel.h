@@ -42,8 +42,10 @@ const char *iio_error_word(int error);
  *
  * Two faults of the driver of the DHT11. For two seconds after any answer it does not ask the
  * sensor again, but gives the values that it has; if it refused that answer these are older ones,
- * or 0. A question takes 18 ms, and so tells: "repeated". And where the sum disagrees it tries once
- * more, one bit earlier: this puts a 1 before all others, and gives 128 % or more: "range". Source:
- * Linux 6.1 and 6.12, drivers/iio/humidity/dht11.c.
+ * or 0. A question takes 18 ms, and so tells: "repeated". And where sum or decimals displease it,
+ * it tries once more one bit earlier: this puts a 1 before all others, and gives 128 % or more:
+ * "range".
+ *
+ * Source: Linux 6.1, drivers/iio/humidity/dht11.c.
  */
 const char *iio_answer_fault(const char *name, const struct reading *reading, uint64_t took_us);

@@ -116,7 +116,9 @@ static uint64_t now_us(void) {
 
 /* What was read without a fault, but was not measured, is no reading. */
 static void judge(const char *folder, uint64_t took_us, struct probe_answer *answer) {
+    const struct quantity *humidity;
     char name[TEXT_SIZE];
+    char value[16] = "?";
 
     if (answer->reading.count == 0) {
         fail(answer, ENODATA, "in_*_input");
@@ -124,8 +126,13 @@ static void judge(const char *folder, uint64_t took_us, struct probe_answer *ans
     }
     read_name(folder, name);
     answer->failure = iio_answer_fault(name, &answer->reading, took_us);
-    if (answer->failure)
-        (void)snprintf(answer->detail, sizeof(answer->detail), "after %" PRIu64 " us", took_us);
+    if (!answer->failure)
+        return;
+    humidity = reading_find(&answer->reading, "humidity");
+    if (humidity)
+        (void)quantity_render_value(humidity, value, sizeof(value));
+    (void)snprintf(answer->detail, sizeof(answer->detail), "%s %% after %" PRIu64 " us", value,
+                   took_us);
 }
 
 static void run(void *data) {

@@ -122,6 +122,7 @@ Test(source_iio, what_the_driver_of_the_dht11_repeats_is_a_failed_read) {
     cr_assert_eq(rig.count, 0);
     cr_assert_str_eq(status_of(&rig).sensors[0].sensor->last_error, "repeated");
     cr_assert_eq(entries_saying("repeated an answer"), 1);
+    cr_assert_eq(entries_saying("(repeated on iio:cellar, 45.0 % after "), 1);
     end(&rig);
 }
 
