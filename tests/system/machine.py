@@ -2,19 +2,26 @@
 """
 Virtual machines with Debian's own kernel, on QEMU's software CPU.
 
-What takes long is made once and kept below the build tree, in `vm/`: the kernel's package, gpio-sim
-(which Debian's kernels lack) built against its headers, and a daemon without sanitizers.
+What takes long is made once and kept below the build tree, in `vm/`: the kernel's package, the
+modules that Debian's kernels lack built against its headers, and a daemon without sanitizers.
 """
 
 import base64
 import gzip
+import json
 import os
 import platform
 import re
 import shutil
+import socket
 import subprocess
+import threading
+import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
+
+from waiting import wait_until
 
 HERE = Path(__file__).parent
 SOURCE = HERE.parent.parent
@@ -65,7 +72,7 @@ def kernel_version() -> str | None:
 
 
 class Kernel:
-    """Debian's kernel, unpacked, with its modules and gpio-sim."""
+    """Debian's kernel, unpacked, with its modules and some that it lacks."""
 
     def __init__(self, cache: Path) -> None:
         version = kernel_version()
@@ -76,6 +83,7 @@ class Kernel:
             self._unpack()
         self.image = self.folder / f"boot/vmlinuz-{version}"
         self.gpio_sim = self._gpio_sim(cache)
+        self.dht11 = self._dht11(cache)
 
     def _unpack(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -98,20 +106,26 @@ class Kernel:
                     files[Path(line.split()[1])] = None
         return list(files)
 
+    def _source(self, folder: Path, *names: str) -> None:
+        """Takes files out of the kernel's source."""
+        tree = f"linux-source-{'.'.join(self.version.split('.')[:2])}"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        run("tar", "-C", folder, "-xf", f"/usr/src/{tree}.tar.xz", "--strip-components=1",
+            *(f"{tree}/{name}" for name in names))
+        for name in names:
+            shutil.move(folder / name, folder)
+
+    def _build(self, folder: Path) -> None:
+        run("make", "-C", f"/usr/src/linux-headers-{self.version}", f"M={folder}", "modules")
+
     def _gpio_sim(self, cache: Path) -> Path:
         folder = cache / f"gpio-sim-{self.version}"
         module = folder / "gpio-sim.ko"
         if module.exists():
             return module
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        major = ".".join(self.version.split(".")[:2])
-        tree = f"linux-source-{major}"
-        wanted = ["drivers/gpio/gpio-sim.c", "drivers/gpio/gpiolib.h", "kernel/irq/irq_sim.c"]
-        run("tar", "-C", folder, "-xf", f"/usr/src/{tree}.tar.xz", "--strip-components=1",
-            "--wildcards", *(f"{tree}/{name}" for name in wanted))
-        for name in wanted:
-            shutil.copy(folder / name, folder)
+        self._source(folder, "drivers/gpio/gpio-sim.c", "drivers/gpio/gpiolib.h",
+                     "kernel/irq/irq_sim.c")
         (folder / "gpio-sim.c").rename(folder / "gpio-sim-core.c")
         # The simulator of interrupts is in no kernel of Debian's, and what it calls is not exported.
         interrupts = folder / "irq_sim.c"
@@ -122,9 +136,21 @@ class Kernel:
         (folder / "Kbuild").write_text(
             "obj-m := gpio-sim.o\ngpio-sim-y := gpio-sim-core.o irq_sim.o\n"
         )
-        headers = f"/usr/src/linux-headers-{self.version}"
-        run("make", "-C", headers, f"M={folder}", "modules")
+        self._build(folder)
         return module
+
+    def _dht11(self, cache: Path) -> list[Path]:
+        """The kernel's own driver of the DHT11, as it is, and a line with a sensor for it."""
+        folder = cache / f"dht11-{self.version}"
+        line = PARTS / "dht11_line.c"
+        modules = [folder / "dht11.ko", folder / "dht11_line.ko"]
+        if not modules[0].exists():
+            self._source(folder, "drivers/iio/humidity/dht11.c")
+        if not modules[1].exists() or modules[1].stat().st_mtime < line.stat().st_mtime:
+            shutil.copy(line, folder)
+            (folder / "Kbuild").write_text("obj-m := dht11.o dht11_line.o\n")
+            self._build(folder)
+        return modules
 
 
 def plain_daemon(cache: Path) -> Path:
@@ -137,11 +163,11 @@ def plain_daemon(cache: Path) -> Path:
     return folder / "daemon/sensorgw"
 
 
-def sensor(cache: Path) -> Path:
-    """The simulated DHT11, for the machine."""
-    program = cache / "dht11_sensor"
+def helper(cache: Path, name: str) -> Path:
+    """A program for the machine: "dht11_sensor", "board"."""
+    program = cache / name
     run("cc", "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-D_GNU_SOURCE", "-o", program,
-        PARTS / "dht11_sensor.c")
+        PARTS / f"{name}.c")
     return program
 
 
@@ -203,7 +229,8 @@ class System:
     """A small Debian of this machine's release on a disk, with the service installed as it ships."""
 
     MODULES = ("configfs", "dummy_hcd", "libcomposite", "usb_f_acm", "cdc-acm", "ftdi_sio",
-               "usbserial", "xhci_pci", "autofs4")
+               "usbserial", "xhci_pci", "autofs4", "industrialio")
+    PACKAGES = ("systemd-sysv", "udev", "kmod", "dbus", "mosquitto", "mosquitto-clients")
     DISK_MODULES = ("virtio_pci", "virtio_blk", "crc32c_generic", "ext4")
 
     def __init__(self, cache: Path, kernel: Kernel, daemon: Path, folder: Path) -> None:
@@ -222,26 +249,43 @@ class System:
         run("meson", "install", "-C", daemon.parent.parent, "--no-rebuild",
             env={**os.environ, "DESTDIR": str(self.root)})
         run("systemd-sysusers", f"--root={self.root}")
+        (self.root / "etc/hosts").write_text("127.0.0.1 localhost\n")
 
     @staticmethod
     def _made(folder: Path) -> Path:
         folder.mkdir()
         return folder
 
-    @staticmethod
-    def _base(cache: Path, daemon: Path) -> Path:
-        archive = cache / "base.tar"
+    @classmethod
+    def _base(cls, cache: Path, daemon: Path) -> Path:
+        packages = [*cls.PACKAGES, *packages_of(libraries(daemon))]
+        archive = cache / f"base-{zlib.crc32(' '.join(packages).encode()):08x}.tar"
         if archive.exists():
             return archive
         release = re.search(r"^VERSION_CODENAME=(\S+)", Path("/etc/os-release").read_text(), re.M)
         assert release is not None
         sources = [Path("/etc/apt/sources.list"), *Path("/etc/apt/sources.list.d").iterdir()]
-        packages = ["systemd-sysv", "udev", "kmod", "dbus", *packages_of(libraries(daemon))]
         fresh = archive.with_suffix(".new.tar")
         run("mmdebstrap", "--variant=essential", f"--include={','.join(packages)}", release[1],
             fresh, *(source for source in sources if source.exists() and source.stat().st_size))
         fresh.rename(archive)
         return archive
+
+    def hand_over(self, *files: str) -> None:
+        """To the service's group, and to nobody else."""
+        groups = (self.root / "etc/group").read_text()
+        found = re.search(r"^sensorgw:[^:]*:(\d+):", groups, re.M)
+        assert found is not None
+        for file in files:
+            os.chown(self.root / file, 0, int(found[1]))
+            (self.root / file).chmod(0o640)
+
+    def enable(self, unit: Path) -> None:
+        units = self.root / "etc/systemd/system"
+        shutil.copy(unit, units)
+        wants = units / "multi-user.target.wants"
+        wants.mkdir(exist_ok=True)
+        (wants / unit.name).symlink_to(f"/etc/systemd/system/{unit.name}")
 
     def disk(self) -> Path:
         image = self._folder / "disk.img"
@@ -254,6 +298,77 @@ class System:
         root.add(PARTS / "disk-init", "/init")
         root.add_modules(self._kernel.modules(self.DISK_MODULES))
         return root.pack(self._folder / "initrd.gz")
+
+
+class Hands:
+    """
+    Plugs a USB-to-serial bridge (an FTDI) into a machine and pulls it out, as the machine itself asks
+    on its second serial port, a line for each: "plug", "unplug". Any other line is what the board
+    behind the bridge says.
+    """
+
+    SERIAL = "FT7533"
+
+    def __init__(self, folder: Path) -> None:
+        self._paths = {name: folder / f"{name}.socket" for name in ("orders", "bridge", "monitor")}
+        self._is_plugged = False
+        self._thread = threading.Thread(target=self._work, daemon=True)
+
+    @property
+    def arguments(self) -> list[object]:
+        listen = {name: f"unix:{path},server=on,wait=off" for name, path in self._paths.items()}
+        sockets = {name: f"socket,id={name},path={path},server=on,wait=off"
+                   for name, path in self._paths.items()}
+        return ["-chardev", sockets["orders"], "-serial", "chardev:orders",
+                "-chardev", sockets["bridge"], "-qmp", listen["monitor"],
+                "-device", "qemu-xhci,id=usb,addr=0x10"]
+
+    def begin(self) -> None:
+        self._thread.start()
+
+    def _connect(self, name: str) -> socket.socket:
+        connection = socket.socket(socket.AF_UNIX)
+        wait_until(lambda: self._paths[name].exists(), BUILD_S, f"QEMU's {name}")
+        connection.connect(str(self._paths[name]))
+        return connection
+
+    def _work(self) -> None:
+        """Ends with the machine."""
+        try:
+            with (
+                self._connect("orders") as orders,
+                self._connect("bridge") as bridge,
+                self._connect("monitor") as monitor,
+            ):
+                told = monitor.makefile("rw", newline="\n")
+                told.readline()
+                self._ask(told, "qmp_capabilities")
+                for line in orders.makefile("r", errors="replace"):
+                    self._obey(line.strip(), told, bridge)
+        except ConnectionError:
+            pass
+
+    def _obey(self, order: str, monitor: Any, bridge: socket.socket) -> None:
+        if order in ("plug", "unplug"):
+            self._is_plugged = order == "plug"
+        if order == "plug":
+            self._ask(monitor, "device_add", driver="usb-serial", id="ftdi", chardev="bridge",
+                      serial=self.SERIAL, bus="usb.0", port="1", **{"always-plugged": True})
+        elif order == "unplug":
+            self._ask(monitor, "device_del", id="ftdi")
+        elif self._is_plugged:
+            bridge.sendall(f"{order}\r\n".encode())
+
+    @staticmethod
+    def _ask(monitor: Any, command: str, **arguments: object) -> None:
+        monitor.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
+        monitor.flush()
+        while line := monitor.readline():
+            answer = json.loads(line)
+            if "error" in answer:
+                raise RuntimeError(f"QEMU: {command}: {answer['error']['desc']}")
+            if "return" in answer:
+                return
 
 
 def boot(
