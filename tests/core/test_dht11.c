@@ -309,7 +309,7 @@ static void add_some(struct dice *dice, struct line *line) {
         size_t index = 1 + dice_roll(dice, line->count - 1);
         uint64_t gap_ns = line->edges_ns[index] - line->edges_ns[index - 1];
 
-        insert(line, index, line->edges_ns[index - 1] + dice_roll(dice, gap_ns + 1));
+        insert(line, index, line->edges_ns[index - 1] + dice_roll(dice, (size_t)gap_ns + 1));
     }
 }
 

@@ -443,7 +443,7 @@ static long pages_of_file(void) {
     struct stat status;
 
     cr_assert_eq(stat(bench_settings.path, &status), 0);
-    return status.st_size / 1024;
+    return (long)(status.st_size / 1024);
 }
 
 Test(spool_disk, salvages_both_ends_of_a_corrupt_file) {
