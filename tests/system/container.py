@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A booted Debian: a real systemd in systemd-nspawn, with a network of its own, thrown away after.
 
-The root is only read: what the container writes is in memory, and gone with it.
+The root is only read: what the container writes is in memory, and gone with it, unless asked for.
 """
 
 import json
@@ -36,13 +36,16 @@ class Container:
             machine.run("systemctl", "start", "sensorgw")
 
     network   share the host's network instead of having an own with loopback alone
+    writes    write into the root itself: for one that is a copy, and much that is written
     """
 
-    def __init__(self, root: Path, folder: Path, name: str, network: bool = False) -> None:
+    def __init__(self, root: Path, folder: Path, name: str, network: bool = False,
+                 writes: bool = False) -> None:  # fmt: skip
         self.name = f"{name}-{os.getpid()}"
         self.log = folder / f"{name}.console"
         self._root = root
         self._network = network
+        self._writes = writes
         self._process: subprocess.Popen[bytes] | None = None
         self.leader = 0
 
@@ -61,8 +64,9 @@ class Container:
         resolver = ["--resolv-conf=copy-host"] if self._network else ["--resolv-conf=off"]
         command = [
             "systemd-nspawn", "--quiet", "--boot", "--directory", str(self._root),
-            "--volatile=overlay", "--keep-unit", "--register=no", f"--machine={self.name}",
-            "--console=pipe", "--link-journal=no", *network, *resolver,
+            f"--volatile={'no' if self._writes else 'overlay'}", "--keep-unit", "--register=no",
+            f"--machine={self.name}",
+            "--console=pipe", "--link-journal=no", "--timezone=off", *network, *resolver,
             # nspawn forbids even to ask whether the clock is synchronised. Setting it takes a
             # capability, which the container does not have.
             "--system-call-filter=adjtimex clock_adjtime",

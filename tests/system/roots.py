@@ -185,3 +185,34 @@ def for_running(release: str, depends: str) -> Path:
             " apt-daily-upgrade.timer unattended-upgrades",
         ],
     )  # fmt: skip
+
+
+def for_autopkgtest(release: str, depends: str) -> Path:
+    """A testbed for debian/tests: all that it needs is there but sensorgw itself."""
+    return make(
+        "autopkgtest", release, "apt",
+        ["systemd-sysv", "dbus", "udev", "autopkgtest", "dpkg-dev", "mosquitto", "mosquitto-clients",
+         "openssl", "python3"],
+        afterwards=[f"apt-get satisfy -y --no-install-recommends '{depends}'"],
+    )  # fmt: skip
+
+
+DOWNLOADED = "/var/cache/downloaded"
+NEWCOMER = "newcomer"
+
+
+def for_newcomer(release: str, packages: Iterable[str]) -> Path:
+    """A bare Debian with a user who may ask for sudo.
+
+    These packages are not installed, but in a cache, so that it needs no network: what listens in
+    its own can then only be its own.
+    """
+    return make(
+        "newcomer", release, "apt", ["systemd-sysv", "dbus", "passwd", "sudo"],
+        afterwards=[
+            f"useradd --create-home --shell /bin/bash {NEWCOMER}",
+            f"echo '{NEWCOMER} ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/{NEWCOMER}",
+            f"mkdir -p {DOWNLOADED}/partial && apt-get install -y --no-install-recommends"
+            f" --download-only -o Dir::Cache::archives={DOWNLOADED} {' '.join(packages)}",
+        ],
+    )  # fmt: skip
