@@ -43,6 +43,13 @@ struct memory {
     uint64_t failures; /* in a row; only the first of a cause was said */
 };
 
+/* Of a broker with several addresses the one that got furthest counts: it has a broker behind it.
+ */
+struct failure {
+    enum attempt_phase phase;
+    struct diagnosis diagnosis;
+};
+
 struct publisher {
     const struct publisher_settings *settings; /* borrowed from run() */
     struct spool *spool;                       /* borrowed from run() */
@@ -65,7 +72,8 @@ struct publisher {
     struct credentials *credentials;
     struct link *link;
     struct attempt attempt;
-    struct diagnosis diagnosis;
+    struct failure furthest;    /* of the broker's addresses so far */
+    struct diagnosis diagnosis; /* of the last broker, as it is shown */
     uint64_t next_attempt_us;
     uint64_t accepted_us;
     bool has_delivered; /* a reading, on this connection */
@@ -247,7 +255,9 @@ static void judge_the_state_topic(struct publisher *publisher) {
         publisher->state_refused_until_us = loop_now_us() + state_refused_for_us;
 }
 
-static void judge(struct publisher *publisher) {
+static void judge(struct publisher *publisher, bool broker_is_done) {
+    struct failure failure = { .phase = publisher->attempt.phase };
+
     if (is_established(publisher->state)) {
         bool was_short = loop_now_us() - publisher->accepted_us < short_life_us;
 
@@ -256,8 +266,9 @@ static void judge(struct publisher *publisher) {
             was_short && publisher->attempt.farewell ? publisher->short_lives + 1 : 0;
         publisher->attempt.short_lives = publisher->short_lives;
     }
-    diagnose(&publisher->attempt, &publisher->diagnosis);
-    judge_the_state_topic(publisher);
+    diagnose(&publisher->attempt, &failure.diagnosis);
+    if (broker_is_done || publisher->address == 0 || failure.phase >= publisher->furthest.phase)
+        publisher->furthest = failure;
 }
 
 static uint64_t wait_us(const struct publisher *publisher) {
@@ -266,17 +277,14 @@ static uint64_t wait_us(const struct publisher *publisher) {
     return publisher->next_attempt_us > now_us ? publisher->next_attempt_us - now_us : 0;
 }
 
-/* All failures end here: judged, said if it is news, and the next step taken. */
-static void lose(struct publisher *publisher, bool broker_is_done) {
-    struct memory *memory = memory_of(publisher);
-    struct diagnosis diagnosis;
+static void lose_broker(struct publisher *publisher, struct memory *memory,
+                        enum uplink_event event) {
+    struct diagnosis diagnosis = publisher->furthest.diagnosis;
     char broker[FACTS_LIST_SIZE];
-    enum uplink_event event;
 
-    judge(publisher);
-    diagnosis = publisher->diagnosis;
     memcpy(broker, publisher->attempt.broker, sizeof(broker));
-    event = event_of_loss(publisher, broker_is_done);
+    publisher->diagnosis = diagnosis;
+    judge_the_state_topic(publisher);
     drop_link(publisher);
     step(publisher, event);
     if (diagnosis.cause != memory->cause && publisher->state != UPLINK_STOPPED)
@@ -284,6 +292,21 @@ static void lose(struct publisher *publisher, bool broker_is_done) {
     memory->failures++;
     memory->cause = diagnosis.cause;
     publisher->calls.on_change(publisher->calls.userdata);
+}
+
+/* All failures end here: judged, said if it is news, and the next step taken. */
+static void lose(struct publisher *publisher, bool broker_is_done) {
+    struct memory *memory = memory_of(publisher);
+    enum uplink_event event;
+
+    judge(publisher, broker_is_done);
+    event = event_of_loss(publisher, broker_is_done);
+    if (event != UPLINK_LOST_ADDRESS) {
+        lose_broker(publisher, memory, event);
+        return;
+    }
+    drop_link(publisher);
+    step(publisher, event);
 }
 
 static void on_resolved(const struct addresses *addresses, void *userdata) {

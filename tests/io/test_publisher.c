@@ -2,10 +2,30 @@
 #include "io/publisher.h"
 
 #include <criterion/criterion.h>
+#include <dlfcn.h>
+#include <netdb.h>
 
 #include "authority.h"
 #include "broker.h"
 #include "spool_bench.h"
+
+/* Stands before the C library's: three.test is 127.0.0.1 between two where nobody listens. */
+int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
+                struct addrinfo **ret) {
+    static const char *const addresses[] = { "127.0.0.2", "127.0.0.1", "127.0.0.3" };
+    int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+    struct addrinfo **end = ret;
+    int r = 0;
+
+    *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+    if (strcmp(node, "three.test") != 0)
+        return real(node, service, hints, ret);
+    for (size_t i = 0; r == 0 && i < sizeof(addresses) / sizeof(*addresses); i++) {
+        r = real(addresses[i], service, hints, end);
+        end = &(*end)->ai_next;
+    }
+    return r;
+}
 
 static struct authority authority;
 static struct broker_plan plan;
@@ -14,10 +34,19 @@ static struct broker_settings brokers[2];
 static struct publisher_settings settings;
 static struct publisher *publisher;
 static unsigned changes;
+static bool was_refused; /* in any change */
 static bool has_stopped;
+
+static struct link_status link_now(void) {
+    struct link_status status;
+
+    publisher_describe(publisher, &status);
+    return status;
+}
 
 static void on_change(void *userdata) {
     changes++;
+    was_refused = was_refused || link_now().cause == CAUSE_REFUSED;
 }
 
 static void on_progress(void *userdata) {
@@ -93,13 +122,6 @@ static void start(void) {
     }
     cr_assert_eq(publisher_new(bench_loop, &settings, bench_spool, &calls, &publisher), 0);
     publisher_start(publisher);
-}
-
-static struct link_status link_now(void) {
-    struct link_status status;
-
-    publisher_describe(publisher, &status);
-    return status;
 }
 
 static void turn_until_state(enum uplink_state state) {
@@ -260,6 +282,22 @@ Test(publisher, takes_the_next_broker_in_the_same_round) {
     start();
     turn_until_state(UPLINK_ONLINE);
     cr_expect_lt(loop_now_us() - begun_us, 5000000);
+}
+
+/* As localhost is, with a broker that listens on 127.0.0.1 and not on ::1. */
+Test(publisher, what_got_furthest_is_told_of_a_name_with_several_addresses) {
+    broker = broker_start(&plan);
+    brokers[0] = at(broker_port(broker));
+    brokers[0].host = "three.test";
+    brokers[0].name = "another.test";
+    start();
+    for (unsigned round = 0; round < 4; round++) {
+        turn_until_state(UPLINK_WAITING);
+        cr_expect_eq(link_now().cause, CAUSE_NAME_MISMATCH, "%s", link_now().sentence);
+        own_time_skip(301 * 1000000LL);
+        turn_until_state(UPLINK_RESOLVING);
+    }
+    cr_expect_not(was_refused);
 }
 
 Test(publisher, waits_between_rounds_without_turning) {
