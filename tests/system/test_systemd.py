@@ -255,6 +255,11 @@ def test_status_answers_whether_it_works(running: Machine) -> None:
     assert "localhost:8883" in said and "kitchen" in said
 
 
+def test_ports_are_listed_by_anybody(running: Machine) -> None:
+    """/sys shows the host's ports here, and /dev has none of them."""
+    assert "No serial port here" in running.box.run("sensorgw", "ports", user="nobody")
+
+
 def test_journal_has_fields_and_explanations(running: Machine) -> None:
     entry = running.box.journal(f"--unit={UNIT}", "SENSORGW_EVENT=started")[-1]
     assert entry["SYSLOG_IDENTIFIER"] == "sensorgw" and len(entry["MESSAGE_ID"]) == 32
