@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: MIT
 """conf/mosquitto: the shipped files, and the chain's payload and state on a second broker."""
 
+import os
 import re
+import shutil
+import signal
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
@@ -27,8 +30,9 @@ class Shipped(Mosquitto):
 
     def __init__(self, folder: Path, pki: Pki) -> None:
         super().__init__(folder, pki)
+        self.acl = Path(shutil.copy(SHIPPED / "sensorgw.acl", folder))
         moved = {
-            "/etc/mosquitto/sensorgw.acl": SHIPPED / "sensorgw.acl",
+            "/etc/mosquitto/sensorgw.acl": self.acl,
             "/etc/mosquitto/tls/ca.pem": pki.ca,
             "/etc/mosquitto/tls/broker.pem": pki.certificate("localhost"),
             "/etc/mosquitto/tls/broker.key": pki.key("localhost"),
@@ -45,6 +49,15 @@ class Shipped(Mosquitto):
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    def configure(self, more: str) -> None:
+        with self._configuration.open("a") as file:
+            file.write(more)
+
+    def reload(self) -> None:
+        since = len(self.log.read_text())
+        os.kill(self.pid, signal.SIGHUP)
+        wait_until(lambda: "Reloading config" in self.log.read_text()[since:], 10, "the reload")
 
 
 @pytest.fixture
@@ -149,6 +162,55 @@ def test_a_gateway_reads_nothing(mosquitto, pki):
         assert publish(mosquitto, pki, f"sensors/{GATEWAY}/kitchen").returncode == 0
         with pytest.raises(TimeoutError):
             curious.wait_for(lambda messages: messages, 1)
+
+
+def test_a_stolen_gateway_delivers_nothing_more(mosquitto, pki, consumer):
+    """README.md: the block that goes into the list, and a reload; its connection is open all the time."""
+    name = pki.client("stolen-pi")
+    topic = f"sensors/{name}/kitchen"
+    block = re.search(r"```\n(user kitchen-pi\n.*?)```", (SHIPPED / "README.md").read_text(), re.S)[1]
+    thief = subprocess.Popen(
+        ["stdbuf", "-oL", "mosquitto_pub", "-h", mosquitto.host, "-p", str(mosquitto.port),
+         "--cafile", pki.ca, "--cert", pki.certificate(name), "--key", pki.key(name),
+         "-V", "mqttv311", "-q", "1", "-d", "-l", "-t", topic], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        for word in ("before", "after"):
+            thief.stdin.write(word + "\n")
+            thief.stdin.flush()
+            while "received PUBACK" not in thief.stdout.readline():
+                assert thief.poll() is None
+            if word == "before":
+                consumer.wait_for(lambda _: consumer.on(topic), ARRIVAL_S, "what it still may")
+                with mosquitto.acl.open("a") as acl:
+                    acl.write("\n" + block.replace("kitchen-pi", name))
+                mosquitto.reload()
+    finally:
+        thief.kill()
+        thief.communicate()
+    assert not arrives(mosquitto, pki, consumer, topic, name)
+    assert [message.payload for message in consumer.on(topic)] == [b"before"]
+    assert arrives(mosquitto, pki, consumer, f"sensors/{GATEWAY}/kitchen", GATEWAY)
+
+
+def test_a_revoked_certificate_does_not_connect(mosquitto, pki, tmp_path):
+    """crlfile, the line that is there as a comment."""
+    (tmp_path / "index.txt").touch()
+    (tmp_path / "crlnumber").write_text("01\n")
+    (tmp_path / "ca.cnf").write_text(
+        f"[ca]\ndefault_ca=ours\n[ours]\ndatabase={tmp_path}/index.txt\ncrlnumber={tmp_path}/crlnumber\n"
+        f"default_md=sha256\ndefault_crl_days=30\ncertificate={pki.ca}\n"
+        f"private_key={pki.folder / 'ca.key'}\n")
+    name = pki.client("stolen-pi")
+    for words in (["-revoke", pki.certificate(name)], ["-gencrl", "-out", tmp_path / "crl.pem"]):
+        subprocess.run(["openssl", "ca", "-config", tmp_path / "ca.cnf", *words], check=True,
+                       capture_output=True, timeout=30)
+    topic = f"sensors/{name}/kitchen"
+    assert publish(mosquitto, pki, topic, name).returncode == 0
+    mosquitto.stop()
+    mosquitto.configure(f"crlfile {tmp_path / 'crl.pem'}\n")
+    mosquitto.start()
+    assert publish(mosquitto, pki, topic, name).returncode != 0
+    assert publish(mosquitto, pki, STATE).returncode == 0
 
 
 # --- the chain
