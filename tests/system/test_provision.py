@@ -234,11 +234,34 @@ def test_stored_readings_are_taken_out_over_amqps(node, pki, tmp_path):
         assert publish(node, pki, own_topic(GATEWAY), reading(number)).returncode == 0
     assert publish(node, pki, f"sensors/{GATEWAY}/_check", '{"check":true}').returncode == 0
     file = tmp_path / "readings.jsonl"
+    poison = '{"gateway":[1],"id":{}}'  # nothing may stop those behind it
+    assert publish(node, pki, own_topic(GATEWAY), poison).returncode == 0
     assert archive(node, pki, file) == "3 readings, 1 came twice\n"
     assert [json.loads(line)["id"][-2:] for line in file.open()] == ["-1", "-2", "-3"]
     assert publish(node, pki, own_topic(GATEWAY), reading(3)).returncode == 0
     assert archive(node, pki, file) == "0 readings, 1 came twice\n"
     assert node.queues()["sensors"] == 0
+
+
+def test_a_line_cut_short_by_a_crash_is_written_again(node, pki, tmp_path):
+    node.ctl("purge_queue", "sensors")
+    file = tmp_path / "readings.jsonl"
+    file.write_text(reading(1) + "\n" + reading(2)[:40])
+    for number in (1, 2):
+        assert publish(node, pki, own_topic(GATEWAY), reading(number)).returncode == 0
+    assert archive(node, pki, file) == "1 readings, 1 came twice\n"
+    assert [json.loads(line)["id"][-2:] for line in file.open()] == ["-1", "-2"]
+
+
+@pytest.mark.parametrize(("options", "said"), [
+    (["--port", "1"], "localhost:1: "), (["--host", "no.such.host.invalid"], "no.such.host.invalid"),
+    (["--ca", "/no/such.pem"], "/no/such.pem")])
+def test_what_stops_an_archive_is_said_in_one_line(node, pki, tmp_path, options, said):
+    done = subprocess.run(
+        ["/usr/bin/python3", SHIPPED / "archive", "--port", str(node.amqps_port), "--ca", pki.ca,
+         "--cert", pki.certificate(ARCHIVE), "--key", pki.key(ARCHIVE), *options, tmp_path / "x"],
+        capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and said in done.stderr and done.stderr.count("\n") == 1
 
 
 def test_a_day_without_any_consumer(node, pki, tmp_path):
