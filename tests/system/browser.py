@@ -47,6 +47,15 @@ class Browser:
     def wait(self, selector: str) -> None:
         self._ask(wait=selector)
 
+    def click(self, selector: str) -> None:
+        self._ask(click=selector)
+
+    def press(self, keys: str) -> None:
+        self._ask(press=keys)
+
+    def fill(self, selector: str, text: str) -> None:
+        self._ask(fill=selector, **{"with": text})
+
     def shot(self, file: Path) -> None:
         self._ask(shot=str(file))
 

@@ -13,6 +13,7 @@ import os
 import select
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import urllib.request
@@ -26,6 +27,8 @@ SHIPPED = Path(__file__).parents[2] / "conf" / "node-red"
 
 INSTALL_S = 600  # 30 to 50 s, from npm's registry; once for each build folder
 START_S = 60  # about 3 s on an idle machine
+
+NODE = os.environ.get("SENSORGW_NODE", "node")  # another Node.js than the machine's own
 
 
 def installed(folder: Path, source: Path) -> Path:
@@ -46,7 +49,8 @@ def installed(folder: Path, source: Path) -> Path:
 
 class NodeRed:
     """
-    One Node-RED. Its files are in `folder`: flows.json, settings.js, nodered.log.
+    One Node-RED. Its files are in `folder`: flows.json, settings.js (the shipped ones unless they
+    are there), nodered.log.
 
         with NodeRed(tmp_path, modules, pki.folder, broker.port) as nodered:
             ... nodered.dashboard ...
@@ -58,13 +62,16 @@ class NodeRed:
     def __init__(self, folder: Path, modules: Path, pki: Path, port: int, name: str = "dashboard",
                  environment: Mapping[str, str] | None = None) -> None:
         self.port = free_block()
-        self.url = f"http://127.0.0.1:{self.port}"
+        scheme = "https" if "SENSORGW_HTTPS_CERT" in (environment or {}) else "http"
+        self.url = f"{scheme}://127.0.0.1:{self.port}"
+        self._tls = ssl.create_default_context(cafile=str(pki / "ca.pem"))
         self.dashboard = f"{self.url}/dashboard/sensors"
         self.log = folder / "nodered.log"
         self._folder, self._modules = folder, modules
         folder.mkdir(parents=True, exist_ok=True)
         for file in ("flows.json", "settings.js"):
-            shutil.copy(SHIPPED / file, folder / file)
+            if not (folder / file).exists():
+                shutil.copy(SHIPPED / file, folder / file)
         self._environment = {
             "PATH": os.environ["PATH"], "HOME": str(folder), "LANG": "C.UTF-8",
             "SENSORGW_HTTP_PORT": str(self.port),
@@ -82,13 +89,13 @@ class NodeRed:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def start(self, connected: bool = True) -> None:
+    def start(self, connected: bool = True, path: str = "/dashboard") -> None:
         """Returns when the dashboard answers, and unless told otherwise the broker too."""
         assert self._process is None, "already started"
         since = len(self.log_text())
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", "node", "node_modules/node-red/red.js",
+                ["setpriv", "--pdeathsig", "KILL", NODE, "node_modules/node-red/red.js",
                  "--userDir", self._folder, "--settings", self._folder / "settings.js"],
                 cwd=self._modules, env=self._environment, stdin=subprocess.DEVNULL,
                 stdout=log, stderr=log,
@@ -99,7 +106,7 @@ class NodeRed:
                 raise RuntimeError(f"Node-RED did not start:\n{self.log_text()[since:]}")
             if connected and "Connected to broker" not in self.log_text()[since:]:
                 return False
-            return is_open(self.port) and b"<html" in self.get("/dashboard")[:400].lower()
+            return is_open(self.port) and b"<html" in self.get(path)[:400].lower()
 
         wait_until(ready, START_S, "Node-RED to start")
 
@@ -116,7 +123,7 @@ class NodeRed:
 
     def get(self, path: str) -> bytes:
         try:
-            with urllib.request.urlopen(self.url + path, timeout=10) as answer:
+            with urllib.request.urlopen(self.url + path, timeout=10, context=self._tls) as answer:
                 return answer.read()
         except OSError:
             return b""

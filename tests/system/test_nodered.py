@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from datetime import datetime, timezone
@@ -24,7 +25,7 @@ from frame import Frame
 from gateway import Gateway
 from nodered import SHIPPED, NodeRed, installed
 from pki import Pki
-from rabbitmq import GATEWAY, RabbitMQ
+from rabbitmq import CONSUMER, GATEWAY, RabbitMQ
 from test_broker import publish
 from waiting import wait_until
 
@@ -179,7 +180,8 @@ def test_a_sensor_is_found_and_its_duplicates_are_dropped(page, broker, pki):
 
 @pytest.mark.parametrize("payload", ["no JSON", "[]", "{}", reading(2, sensor="kitchen"),
                                      reading(3, gateway="other"), reading(4, id="7"),
-                                     reading(5, temperature="warm"), reading(6, time="noon")])
+                                     reading(5, temperature="warm"), reading(6, time="noon"),
+                                     reading(7, **{f"q{i}": i for i in range(8)})])
 def test_what_is_no_reading_is_turned_away(page, broker, pki, payload):
     before = counted(page)[2]
     send(broker, pki, payload)
@@ -202,6 +204,29 @@ def test_late_is_marked_and_does_not_replace_what_is_newer(page, broker, pki):
     send(broker, pki, reading(13, temperature=9.5, late=True))
     wait_for_text(page, OTHER_CARD, "9.5")
     assert "late" in text(page, OTHER_CARD)
+
+
+def test_late_alone_is_stale(page, broker, pki):
+    """What has waited for hours is no news, however lately it came."""
+    send(broker, pki, reading(30, sensor="loft", late=True, time="2026-01-01T00:00:00.000Z"), "loft")
+    wait_for_text(page, f'[data-sensor="{GATEWAY}/loft"]', "stale")
+    assert "days ago" in text(page, f'[data-sensor="{GATEWAY}/loft"]')
+
+
+def test_a_clock_that_was_wrong_does_not_stop_the_card(page, broker, pki):
+    send(broker, pki, reading(31, temperature=2.5, time="2036-01-01T00:00:00.000Z"))
+    wait_for_text(page, OTHER_CARD, "2.5")
+    send(broker, pki, reading(32, temperature=3.5))
+    wait_for_text(page, OTHER_CARD, "3.5")
+
+
+@pytest.mark.parametrize(("name", "number"), [("constructor", 33), ("__proto__", 35)])
+def test_no_name_means_anything_to_the_flow(page, nodered, broker, pki, name, number):
+    for each in (number, number + 1):
+        payload = reading(each, sensor="odd")
+        send(broker, pki, payload.replace('"temperature"', f'"{name}"'), "odd")
+    wait_for_text(page, f'[data-sensor="{GATEWAY}/odd"]', name)
+    assert "TypeError" not in nodered.log_text()
 
 
 def test_names_from_outside_are_text(page, broker, pki):
@@ -255,24 +280,112 @@ def test_a_dead_gateway_is_offline_and_so_are_its_sensors(page, nodered, gateway
 # --- the editor
 
 
-def status_of(url: str) -> int:
+def status_of(url: str, form: dict[str, str] | None = None, token: str = "") -> tuple[int, bytes]:
+    data = urllib.parse.urlencode(form).encode() if form else None
+    request = urllib.request.Request(url, data, {"Authorization": f"Bearer {token}"} if token else {})
     try:
-        with urllib.request.urlopen(url, timeout=10) as answer:
-            return answer.status
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status, answer.read()
     except urllib.error.HTTPError as refusal:
-        return refusal.code
+        return refusal.code, b""
 
 
 @pytest.mark.parametrize("path", ["/", "/flows", "/editor/", "/editor/flows", "/settings"])
 def test_without_a_password_there_is_no_editor(nodered, path):
-    assert status_of(nodered.url + path) == 404
+    assert status_of(nodered.url + path)[0] == 404
 
 
 def test_with_a_password_the_editor_asks_for_it(tmp_path, modules, pki, broker):
-    locked = {"SENSORGW_EDITOR_HASH": "$2b$08$" + "x" * 53}
-    one = NodeRed(tmp_path, modules, pki.folder, broker.port, environment=locked)
+    made = subprocess.run(
+        ["node", "-p", "require('bcryptjs').hashSync('sesame', 8)"], cwd=modules, check=True,
+        capture_output=True, text=True, timeout=20)
+    own = {"SENSORGW_EDITOR_HASH": made.stdout.strip(), "SENSORGW_CLIENT_ID": f"{CONSUMER}-locked"}
+    with NodeRed(tmp_path, modules, pki.folder, broker.port, environment=own) as one:
+        def login(password: str) -> tuple[int, bytes]:
+            return status_of(one.url + "/editor/auth/token", {
+                "client_id": "node-red-editor", "grant_type": "password", "scope": "*",
+                "username": "admin", "password": password})
+
+        assert status_of(one.url + "/editor/flows")[0] == 401
+        assert login("guess")[0] == 403
+        token = json.loads(login("sesame")[1])["access_token"]
+        status, flows = status_of(one.url + "/editor/flows", token=token)
+        assert status == 200 and b"mqtt-broker" in flows
+
+
+# --- other places for it
+
+
+def test_over_https_it_speaks_nothing_else(tmp_path, modules, pki, broker):
+    own = {"SENSORGW_HTTPS_CERT": str(pki.certificate("localhost")),
+           "SENSORGW_HTTPS_KEY": str(pki.key("localhost")), "SENSORGW_CLIENT_ID": f"{CONSUMER}-https"}
+    with NodeRed(tmp_path, modules, pki.folder, broker.port, environment=own) as one:
+        assert b"<html" in one.get("/dashboard").lower()  # the CA and the name were checked
+        with pytest.raises(OSError):
+            urllib.request.urlopen(one.url.replace("https", "http") + "/dashboard", timeout=10)
+
+
+def refuses_in_its_log(one: NodeRed, broker: RabbitMQ, pki: Pki) -> None:
+    """The subscription stands when a message has come all the way."""
+    send(broker, pki, "no JSON")
+    wait_until(lambda: "no JSON" in one.log_text(), SHOWN_S, "a message in Node-RED")
+
+
+def test_the_lines_that_provision_prints_work_as_they_are(tmp_path, modules, pki, broker):
+    name = pki.client("hall")
+    said = broker.provision("consumer", name)
+    lines = dict(line.strip().split("=", 1) for line in said.splitlines() if "SENSORGW_" in line)
+    assert len(lines) == 6
+    here = {key: value.replace("/etc/sensorgw-dashboard", str(pki.folder)) for key, value in lines.items()}
+    with NodeRed(tmp_path, modules, pki.folder, broker.port, environment=here) as one:
+        assert f"Connected to broker: {name}-nodered@" in one.log_text()
+        refuses_in_its_log(one, broker, pki)
+    broker.provision("remove", name)
+
+
+HAD = [  # a flow with a dashboard of its own
+    {"id": "a1", "type": "tab", "label": "mine"},
+    {"id": "a2", "type": "ui-base", "name": "mine", "path": "/dashboard"},
+    {"id": "a3", "type": "ui-theme", "name": "mine",
+     "colors": {"surface": "#000000", "primary": "#000000", "bgPage": "#ffffff", "groupBg": "#ffffff",
+                "groupOutline": "#cccccc"},
+     "sizes": {"pagePadding": "9px", "groupGap": "9px", "groupBorderRadius": "9px", "widgetGap": "9px"}},
+    {"id": "a4", "type": "ui-page", "name": "Mine", "ui": "a2", "path": "/mine", "icon": "home",
+     "layout": "grid", "theme": "a3", "order": 1, "visible": "true", "disabled": "false"},
+    {"id": "a5", "type": "ui-group", "name": "my group", "page": "a4", "width": "6", "height": "1",
+     "order": 1, "showTitle": True, "visible": "true", "disabled": "false", "groupType": "default"},
+    {"id": "a6", "type": "ui-text", "z": "a1", "group": "a5", "order": 1, "width": "0", "height": "0",
+     "name": "", "label": "my text", "format": "{{msg.payload}}", "layout": "row-left", "x": 90, "y": 40,
+     "wires": []},
+]
+
+
+def test_the_flow_is_pasted_into_a_node_red_that_is_there(tmp_path, modules, pki, broker, browser, results):
+    """One with a dashboard: ours becomes one more page of it."""
+    (tmp_path / "flows.json").write_text(json.dumps(HAD))
+    (tmp_path / "settings.js").write_text("""module.exports = {
+        flowFile: 'flows.json', uiHost: '127.0.0.1', uiPort: Number(process.env.SENSORGW_HTTP_PORT),
+        telemetry: { enabled: false, updateNotification: false }, editorTheme: { tours: false },
+    };""")
+    own = {"SENSORGW_CLIENT_ID": f"{CONSUMER}-pasted"}
+    one = NodeRed(tmp_path, modules, pki.folder, broker.port, environment=own)
     try:
-        one.start(connected=False)
-        assert status_of(one.url + "/editor/flows") == 401
+        one.start(connected=False, path="/")
+        browser.open(one.url)
+        browser.wait('text="mine"')
+        browser.press("Control+i")
+        browser.fill("#red-ui-clipboard-dialog-import-text", (SHIPPED / "flows.json").read_text())
+        browser.press("End")  # it looks at what was pasted when a key is let go
+        browser.click("#red-ui-clipboard-dialog-ok")
+        browser.wait('.red-ui-tab-label:has-text("sensorgw")')
+        browser.click("#red-ui-header-button-deploy")
+        wait_until(lambda: f"Connected to broker: {CONSUMER}-pasted@" in one.log_text(), SHOWN_S, "the broker")
+        refuses_in_its_log(one, broker, pki)
+        browser.shot(results / "editor-pasted.png")
+        send(broker, pki, reading(40, sensor="pasted"), "pasted")
+        browser.open(one.dashboard)
+        browser.wait(f'[data-sensor="{GATEWAY}/pasted"]')
+        browser.open(one.url + "/dashboard/mine")
+        browser.wait('text="my text"')
     finally:
         one.stop()

@@ -4,6 +4,7 @@
 // gateway that was not known: RabbitMQ gives a retained message only to its exact topic.
 
 const ENVELOPE = ['id', 'time', 'gateway', 'sensor', 'late', 'clock'];
+const QUANTITIES = 8; // a gateway sends no more in one reading
 const REMEMBERED = 5000; // ids for each gateway: more than it can send again after a lost connection
 const counters = flow.get('counters') || { readings: 0, duplicates: 0, rejected: 0 };
 
@@ -30,6 +31,7 @@ const time = Date.parse(reading.time);
 if (!Number.isFinite(time)) return turnedAway('no time');
 const values = Object.entries(reading).filter(([name]) => !ENVELOPE.includes(name));
 if (!values.length || !values.every(([, value]) => Number.isFinite(value))) return turnedAway('no numbers');
+if (values.length > QUANTITIES) return turnedAway('too many numbers');
 
 // At least once means sometimes twice: the same gateway and id is the same reading.
 const seen = context.get('seen') || new Map();

@@ -4,6 +4,7 @@
 
 const STATE_LASTS_MS = 180000; // three intervals: an older state says nothing any more
 const SILENT_MS = 30000; // at the least; else five of the sensor's own intervals
+const AHEAD_MS = 60000; // a reading from further in the future: its gateway's clock was wrong
 const TREND = 90; // readings in the small curve
 
 const now = Date.now();
@@ -12,13 +13,17 @@ const gateways = flow.get('gateways') || {};
 const reading = msg.payload && msg.payload.values ? msg.payload : null;
 
 if (reading) {
-    const known = sensors[msg.topic] || { trend: {}, time: 0 };
-    if (reading.time >= known.time) { // what comes late never replaces what is newer
-        const interval = known.time ? reading.time - known.time : known.interval;
-        sensors[msg.topic] = { ...known, ...reading, interval, arrived: now };
+    // What comes late never replaces what is newer, unless that came from a clock that was wrong.
+    let known = sensors[msg.topic] || { trend: {}, time: 0, gaps: [] };
+    const corrected = reading.time < known.time
+        && (known.time > now + AHEAD_MS || (known.unsure && !reading.unsure));
+    if (corrected) known = { trend: {}, time: 0, gaps: [] };
+    if (reading.time >= known.time) {
+        const gaps = known.time ? [...known.gaps, reading.time - known.time].slice(-2) : [];
+        sensors[msg.topic] = { ...known, ...reading, gaps, arrived: now };
     }
     for (const [name, value] of Object.entries(reading.values)) {
-        const trend = known.trend[name] || [];
+        const trend = Object.hasOwn(known.trend, name) ? known.trend[name] : [];
         trend.push([reading.time, value]);
         trend.sort((a, b) => a[0] - b[0]);
         known.trend[name] = trend.slice(-TREND);
@@ -33,8 +38,10 @@ function judge(sensor) {
     if (fresh && gateway.state !== 'online') return { state: 'offline', cause: 'its gateway is offline' };
     const told = fresh && gateway.sensors && gateway.sensors[sensor.sensor];
     if (told && !['ok', 'starting'].includes(told.state)) return { state: told.state, cause: told.cause };
-    const quiet = now - sensor.arrived;
-    if (quiet > Math.max(SILENT_MS, 5 * (sensor.interval || 0))) return { state: 'stale', cause: 'nothing has come' };
+    const interval = sensor.gaps.length ? Math.min(...sensor.gaps) : 0; // the longer may have been an outage
+    const patience = Math.max(SILENT_MS, 5 * interval);
+    if (now - sensor.arrived > patience) return { state: 'stale', cause: 'nothing has come' };
+    if (sensor.late && now - sensor.time > patience) return { state: 'stale', cause: 'only what is old has come' };
     return { state: 'ok' };
 }
 

@@ -3,6 +3,7 @@
 // A browser that is asked by lines of JSON on standard input, one answer each on standard output:
 //
 //   {"open": URL, "width": W, "height": H}     {"text": SELECTOR}     {"wait": SELECTOR}
+//   {"click": SELECTOR}     {"press": KEYS}    {"fill": SELECTOR, "with": TEXT}
 //   {"shot": FILE}                             {"foreign": true}: requests to other hosts
 //
 // It ends with its standard input.
@@ -33,6 +34,9 @@ const LIMIT = 30000;
         },
         text: ({ text }) => page.locator(text).allTextContents(),
         wait: ({ wait }) => page.locator(wait).first().waitFor(),
+        click: ({ click }) => page.locator(click).first().click(),
+        press: ({ press }) => page.keyboard.press(press),
+        fill: (order) => page.locator(order.fill).first().fill(order.with),
         shot: ({ shot }) => page.screenshot({ path: shot, fullPage: true }).then(() => shot),
         foreign: () => foreign,
     };
