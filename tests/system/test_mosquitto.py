@@ -172,7 +172,8 @@ def test_a_stolen_gateway_delivers_nothing_more(mosquitto, pki, consumer):
     thief = subprocess.Popen(
         ["stdbuf", "-oL", "mosquitto_pub", "-h", mosquitto.host, "-p", str(mosquitto.port),
          "--cafile", pki.ca, "--cert", pki.certificate(name), "--key", pki.key(name),
-         "-V", "mqttv311", "-q", "1", "-d", "-l", "-t", topic], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+         "-V", "mqttv311", "-q", "1", "-d", "-l", "-t", topic],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         for word in ("before", "after"):
             thief.stdin.write(word + "\n")

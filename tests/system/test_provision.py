@@ -147,6 +147,30 @@ def test_a_removed_consumer_leaves_no_queue(node, pki):
     assert list(node.queues()) == ["sensors"]
 
 
+def test_no_two_consumers_have_a_queue_in_common(node, pki, tmp_path):
+    """Else who removes the one would throw away what waits for the other."""
+    node.provision("consumer", "hall")
+    try:
+        for name in ("hall-2", "hall-2-b"):
+            with pytest.raises(BrokerFailed, match="queues in common"):
+                node.provision("consumer", name)
+        node.provision("consumer", "hall2")
+        node.provision("gateway", "hall-3")
+        with pytest.raises(BrokerFailed, match="queues in common"):
+            node.provision("consumer", "porch", "porch-left")
+        assert "porch" not in node.provision("list")
+        with Consumer(node.port, pki.folder, pki.client("hall2"), client_id="hall2-1", persistent=True):
+            pass
+        with pytest.raises((ConnectionError, TimeoutError)):
+            Consumer(node.port, pki.folder, pki.client("hall"), client_id="hall2-2").start(timeout=5)
+        node.provision("remove", "hall")
+        assert "mqtt-subscription-hall2-1qos1" in node.queues()
+    finally:
+        for name in ("hall", "hall2", "hall-3"):
+            if f"{name}\t" in node.provision("list"):
+                node.provision("remove", name)
+
+
 # --- boards without a certificate
 
 
