@@ -208,6 +208,11 @@ class RabbitMQ:
         """The Erlang machine itself: the one to freeze or to measure."""
         return int((self.folder / "pid").read_text())
 
+    def pids(self) -> set[int]:
+        """All processes of the node, its port mapper among them."""
+        leaders = [one.pid for one in (self._server, self._epmd) if one]
+        return {pid for leader in leaders for pid in session_members(leader)}
+
     # --- questions and orders
 
     def ctl(self, *arguments: str, program: str = "rabbitmqctl") -> str:
@@ -231,7 +236,7 @@ class RabbitMQ:
             [SHIPPED / "provision", "--file", self.folder / "definitions.json",
              "--host", self.host, "--port", str(self.port), *words],
             env=self._environment(), cwd=self.folder, stdin=subprocess.DEVNULL,
-            capture_output=True, text=True, timeout=COMMAND_S,
+            capture_output=True, text=True, timeout=5 * COMMAND_S,  # it runs rabbitmqctl so often
         )
         if done.returncode != 0:
             raise BrokerFailed(done.stderr)

@@ -18,7 +18,7 @@ import pytest
 from consumer import Consumer
 from pki import Pki
 from rabbitmq import CONSUMER, GATEWAY, SHIPPED, BrokerFailed, RabbitMQ
-from test_broker import AMQPS, DISTRIBUTION, MANAGEMENT, MQTT, listening, publish, reading, s_client
+from test_broker import AMQPS, INNER, MANAGEMENT, MQTT, listening, publish, reading, s_client
 from waiting import wait_until
 
 ARCHIVE, BOARD, ADMINISTRATOR = "archive", "uno-7", "root-of-all"
@@ -66,28 +66,49 @@ def test_a_gateway_comes_and_goes(node, pki):
     assert publish(node, pki, own_topic(name), name=name).returncode != 0
 
 
-def connections_of(process: subprocess.Popen) -> set[str]:
-    table = subprocess.run(["ss", "-Htnp", "state", "established"], capture_output=True, text=True,
-                           timeout=10).stdout
-    return {line.split()[2] for line in table.splitlines() if f"pid={process.pid}," in line}
+class Thief:
+    """Connected with a stolen certificate, and in no hurry."""
+
+    def __init__(self, node: RabbitMQ, pki: Pki, name: str) -> None:
+        self._node = node
+        self._process = subprocess.Popen(
+            ["mosquitto_pub", "-h", node.host, "-p", str(node.port), "--cafile", pki.ca, "-l",
+             "--cert", pki.certificate(name), "--key", pki.key(name), "-V", "mqttv311", "-q", "1",
+             "-t", own_topic(name), "-i", "thief"], stdin=subprocess.PIPE)
+        self._connection = ""
+
+    def __enter__(self) -> "Thief":
+        try:
+            wait_until(lambda: self._connections() and "thief" in self._node.log_text(), 10, "the thief")
+            (self._connection,) = self._connections()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._process.stdin.close()
+
+    def is_cut_off(self) -> bool:
+        return self._connection not in self._connections()
+
+    def _connections(self) -> set[str]:
+        table = subprocess.run(["ss", "-Htnp", "state", "established"], capture_output=True,
+                               text=True, timeout=10).stdout
+        return {line.split()[2] for line in table.splitlines() if f"pid={self._process.pid}," in line}
 
 
-def test_a_stolen_gateway_is_cut_off_at_once_and_for_ever(node, pki):
+def test_a_stolen_gateway_is_cut_off_at_once_and_for_ever(node, pki, capsys):
     name = pki.client("stolen-pi")
     node.provision("gateway", name)
-    thief = subprocess.Popen(
-        ["mosquitto_pub", "-h", node.host, "-p", str(node.port), "--cafile", pki.ca, "-l",
-         "--cert", pki.certificate(name), "--key", pki.key(name), "-V", "mqttv311", "-q", "1",
-         "-t", own_topic(name), "-i", "thief"], stdin=subprocess.PIPE)
-    try:
-        wait_until(lambda: connections_of(thief) and "thief" in node.log_text(), 10, "the thief")
-        (connection,) = connections_of(thief)
+    with Thief(node, pki, name) as thief:
+        begin = time.monotonic()
         node.provision("remove", name)
-        wait_until(lambda: connection not in connections_of(thief), 5, "its connection to end")
-    finally:
-        thief.kill()
-        thief.wait()
-        thief.stdin.close()
+        wait_until(thief.is_cut_off, 5, "its connection to end")
+        with capsys.disabled():
+            print(f"\ncut off {time.monotonic() - begin:.1f} s after the order")
     assert publish(node, pki, own_topic(name), name=name).returncode != 0
     definitions = json.loads((node.folder / "definitions.json").read_text())
     assert name not in json.dumps(definitions), "it would be back at the next start"
@@ -208,8 +229,7 @@ def test_a_bad_certificate_is_refused_even_then(node, pki, tmp_path):
 
 
 def test_nothing_listens_but_tls_and_all_of_it_on_loopback(node, pki):
-    assert listening(node) == {
-        ("127.0.0.1", port) for port in (MQTT, DISTRIBUTION, AMQPS, MANAGEMENT)}
+    assert listening(node) == {*INNER, *(("127.0.0.1", port) for port in (MQTT, AMQPS, MANAGEMENT))}
     for port in (MQTT, AMQPS, MANAGEMENT):
         talk = subprocess.run(
             ["openssl", "s_client", "-connect", f"127.0.0.1:{node.base + port}", "-CAfile", pki.ca],
