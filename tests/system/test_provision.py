@@ -11,11 +11,14 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from board import Board, image_path
 from consumer import Consumer
+from gateway import Gateway
 from pki import Pki
 from rabbitmq import CONSUMER, GATEWAY, SHIPPED, BrokerFailed, RabbitMQ
 from test_broker import AMQPS, INNER, MANAGEMENT, MQTT, listening, publish, reading, s_client
@@ -192,6 +195,74 @@ def test_no_two_consumers_have_a_queue_in_common(node, pki, tmp_path):
                 node.provision("remove", name)
 
 
+# --- every role, and everything that one could want
+
+
+OWN = {"own readings": "sensors/{}/kitchen", "own state": "gateways/{}"}
+OTHER = {"another's readings": "sensors/kitchen-pi/kitchen", "another's state": "gateways/kitchen-pi",
+         "another topic": "other"}
+READ = {"readings": "sensors/#", "states": "gateways/#", "all topics": "#"}
+WANTED = [*(f"write {what}" for what in [*OWN, *OTHER]), *(f"read {what}" for what in READ),
+          "take from the queue", "manage"]
+MAY = {
+    "gateway": {"write own readings", "write own state"},
+    "board": {"write own readings", "write own state"},
+    "consumer": {"read readings", "read states"},
+    "archive": {"take from the queue"},
+    "administrator": {"manage"},
+}
+ROWS = [(role, wanted) for role in MAY for wanted in WANTED
+        if wanted != "take from the queue" or role not in ("board", "administrator")]  # no certificate
+
+
+@pytest.fixture(scope="module")
+def passwords(node, pki) -> dict[str, str]:
+    """One user of each role, called role-1, and the passwords of those that have one."""
+    made = {}
+    for role in MAY:
+        said = node.provision(role, pki.client(f"{role}-1"))
+        if "password, shown" in said:
+            made[role] = password_in(said)
+    return made
+
+
+@pytest.mark.parametrize(("role", "wanted"), ROWS)
+def test_each_role_may_do_its_own_and_nothing_else(node, pki, passwords, tmp_path, role, wanted):
+    name = f"{role}-1"
+    certificate, login = (None, ("-u", name, "-P", passwords[role])) if role in passwords else (name, ())
+    since = len(node.log_text())
+    if wanted.startswith("write "):
+        topic = (OWN | OTHER)[wanted.removeprefix("write ")].format(name)
+        done = mqtt(node, pki, certificate, "mosquitto_pub", "-t", topic, "-m", reading(1), *login)
+    elif wanted.startswith("read "):
+        topic = READ[wanted.removeprefix("read ")]
+        done = mqtt(node, pki, certificate, "mosquitto_sub", "-t", topic, "-i", f"{name}-try", "-E", *login)
+    elif wanted == "manage":
+        done = manage(node, pki, f"{name}:{passwords.get(role, '')}") == 200
+    else:
+        done = "failed" not in archive(node, pki, tmp_path / "readings.jsonl", name)
+    assert done == (wanted in MAY[role])
+    if not done and wanted != "manage":  # for that reason, and for no other
+        wait_until(lambda: re.search(rf"refused for user '{name}'|missing permissions",
+                                     node.log_text()[since:]), 10, "the refusal in the log")
+
+
+def mqtt(node: RabbitMQ, pki: Pki, certificate: str | None, program: str, *words: str) -> bool:
+    """Whether it is done. Who is refused connects again for ever, or, if he may not write to the
+    exchange at all, is left waiting by RabbitMQ 3.10: so the log tells."""
+    identity = ["--cert", pki.certificate(certificate), "--key", pki.key(certificate)] if certificate else []
+    since = len(node.log_text())
+    client = subprocess.Popen([program, "-h", node.host, "-p", str(node.port), "--cafile", pki.ca, *identity,
+                               "-V", "mqttv311", "-q", "1", *words])
+    try:
+        wait_until(lambda: client.poll() is not None or "refused for user" in node.log_text()[since:],
+                   20, "an answer")
+        return client.poll() == 0
+    finally:
+        client.kill()
+        client.wait()
+
+
 # --- boards without a certificate
 
 
@@ -351,6 +422,56 @@ def token(issuer: Path, name: str, lifetime_s: int = 600) -> str:
     return f"{signed}.{part(signature.stdout)}"
 
 
+@pytest.fixture(scope="module")
+def arduino(tmp_path_factory) -> Iterator[Board]:
+    if not image_path().exists():
+        pytest.skip("no firmware image: gcc-avr or arduino-core-avr is missing")
+    with Board(tmp_path_factory.mktemp("arduino"), csv="0,21.5,45.0\n", speed=10) as one:
+        yield one
+
+
+@contextmanager
+def by_password(node: RabbitMQ, pki: Pki, folder: Path, board: Board, name: str,
+                password: str) -> Iterator[Gateway]:
+    """sensorgw without a certificate of its own."""
+    secret = folder / "password"
+    secret.touch(mode=0o600)
+    secret.write_text(password)
+    with Gateway(folder, pki, node.port, {"kitchen": board.link}, reconnect={"min_s": 0.1, "max_s": 1},
+                 tls={"certificate": None, "key": None},
+                 mqtt={"username": name, "password_file": secret}) as gateway:
+        yield gateway
+
+
+def three_more(gateway: Gateway) -> None:
+    before = gateway.state().get("published", 0)
+    gateway.wait_state(lambda state: state["link"] == "online" and state["published"] >= before + 3)
+
+
+def test_sensorgw_with_a_name_and_a_password(node, pki, tmp_path, arduino):
+    name = "uno-8"
+    password = password_in(node.provision("board", name))
+    with (Consumer(node.port, pki.folder, topics=[f"sensors/{name}/#"]) as consumer,
+          by_password(node, pki, tmp_path, arduino, name, password) as gateway):
+        (got, *_) = consumer.wait_for_readings(1, timeout=30)
+        assert (got["gateway"], got["temperature"]) == (name, 21.5)
+        node.provision("remove", name)
+        gateway.wait_for_entry(CAUSE="unknown-user")
+
+
+def test_sensorgw_with_a_token_that_is_renewed(node, pki, issuer, tmp_path, arduino):
+    """Whoever renews it only writes the file: it is read at each connect."""
+    name = "cloud-pi"
+    with by_password(node, pki, tmp_path, arduino, name, token(issuer, name)) as gateway:
+        three_more(gateway)
+        (tmp_path / "password").write_text(token(issuer, name, -60))
+        node.ctl("close_all_connections", "test")
+        gateway.wait_for_entry(CAUSE="unknown-user")
+        (tmp_path / "password").write_text(token(issuer, name))
+        gateway.reload()
+        three_more(gateway)
+
+
 def test_a_token_is_a_password_for_its_time_and_its_topics(node, pki, issuer, tmp_path):
     name = "cloud-pi"
     good = ("-u", name, "-P", token(issuer, name))
@@ -374,6 +495,21 @@ def test_camel_case_keys_do_not_boot(pki, tmp_path):
         with pytest.raises(BrokerFailed, match="failed_to_prepare_configuration"):
             one.start()
         assert "failIfNoPeerCert" in (one.folder / "log" / "console.log").read_text()
+
+
+def test_x509_req_drops_the_names(pki, tmp_path):
+    """What clients say to such a certificate is in test_tls.py: "certificate without names"."""
+    def openssl(*words: str) -> str:
+        return subprocess.run(["openssl", *words], cwd=tmp_path, check=True, capture_output=True,
+                              text=True, timeout=30).stdout
+
+    openssl("req", "-new", "-newkey", "rsa:2048", "-nodes", "-keyout", "b.key", "-out", "b.csr",
+            "-subj", "/CN=broker.example", "-addext", "subjectAltName=DNS:broker.example")
+    typed = ("x509", "-req", "-in", "b.csr", "-CA", str(pki.ca), "-CAkey", str(pki.folder / "ca.key"),
+             "-set_serial", "7", "-days", "365")
+    for more, names in (((), False), (("-copy_extensions", "copy"), True)):
+        openssl(*typed, *more, "-out", "b.pem")
+        assert ("DNS:broker.example" in openssl("x509", "-in", "b.pem", "-noout", "-text")) == names
 
 
 def test_a_topic_in_the_write_permission_forbids_everything(node, pki):
