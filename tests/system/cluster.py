@@ -10,6 +10,7 @@ from rabbitmq import SHIPPED, BrokerFailed, RabbitMQ
 from waiting import wait_until
 
 JOIN_S = 300
+MEMBERS = ["follower", "follower", "leader"]
 NODE = "node"  # the certificate with which a node calls another
 
 
@@ -110,13 +111,14 @@ class Cluster:
         """Until the queue has its three members, all of them there."""
 
         def whole() -> bool:
+            # Not list_queues: it asks every node, and was seen to wait a minute and more for one
+            # that had just come back.
             try:
-                words = self.nodes[0].ctl("list_queues", "--timeout", "60", "--formatter", "json",
-                                          "name", "members", "online")
-            except (BrokerFailed, subprocess.TimeoutExpired):  # while a member is coming back
+                words = self.nodes[0].ctl("quorum_status", "sensors", "--formatter", "json",
+                                          program="rabbitmq-queues")
+            except (BrokerFailed, subprocess.TimeoutExpired):
                 return False
-            queues = {queue["name"]: queue for queue in json.loads(words)}
-            return len(queues["sensors"]["members"]) == len(queues["sensors"]["online"]) == 3
+            return sorted(row["Raft State"] for row in json.loads(words)) == MEMBERS
 
         wait_until(whole, JOIN_S, "three members of the queue")
 
