@@ -12,7 +12,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 build=$root/build/test
 results=$build/results
 
-on_request=" vm systemd cluster nodered demo package fuzz " # slow, or in need of much that is not installed
+on_request=" vm systemd cluster nodered demo package fuzz debian13 " # slow, or in need of much that is not installed
 
 known=(unit)
 for file in "$root"/tests/system/test_*.py; do
