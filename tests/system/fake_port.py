@@ -2,9 +2,11 @@
 """A serial port whose board is the test itself: it writes each frame, or what is none."""
 
 import binascii
+import fcntl
 import os
 import pty
 import select
+import termios
 import tty
 from pathlib import Path
 
@@ -47,6 +49,13 @@ class FakePort:
             if fd >= 0:
                 os.close(fd)
         self._terminal = self._master = -1
+
+    def forget_reader(self) -> None:
+        """
+        After a reader's death. A port is gone with its last reader, and so is his claim to have it
+        alone; a terminal whose other end is open remembers it, and lets in nobody but root.
+        """
+        fcntl.ioctl(self._terminal, termios.TIOCNXCL)
 
     def write(self, data: bytes) -> None:
         while data:

@@ -675,6 +675,7 @@ def test_kill_9_loses_nothing_accepted(gateway_with, relay, consumer, port, dura
         give(0, 20)  # with the connection
         wait_for_arrival(consumer, 20)
         gateway.kill()
+        port.forget_reader()
         gateway.start()
         gateway.wait_open(port.path)
         give(20, 40)
@@ -685,6 +686,7 @@ def test_kill_9_loses_nothing_accepted(gateway_with, relay, consumer, port, dura
         give(40, 240)
         gateway.wait_state(lambda state: state["accepted"] == 220, what="all to be accepted")
         gateway.kill()
+        port.forget_reader()
         gateway.start()
         gateway.wait_open(port.path)
         give(240, 260)
@@ -710,6 +712,7 @@ def test_kill_9_under_outage_begins_a_new_prefix(gateway_with, consumer, port):
                 port.reading(t=f"{life}.{i}")
             wait_for_arrival(consumer, 5 * (life + 1))
             gateway.kill()
+            port.forget_reader()
             gateway.start()
             gateway.wait_online()
     readings = arrived(consumer.messages)
