@@ -550,8 +550,9 @@ static const struct wording {
       "Check that the user {user} may write to the exchange amq.topic (rabbitmqctl "
       "list_user_permissions {user}), and that the queues can take it. Readings are kept." },
     { CAUSE_PUBLISH_FORBIDDEN, NULL, "the broker closes the connection when we publish to {topic}",
-      "Let the user {user} write to this topic (rabbitmqctl set_topic_permissions); a gateway of "
-      "another name than its user's is refused. Readings are kept." },
+      "Let the user {user} write to amq.topic (rabbitmqctl set_permissions), and there to this "
+      "topic (set_topic_permissions); a gateway of another name than its user's is refused. "
+      "Readings are kept." },
     { CAUSE_CONNECTION_LOST, NULL, "the connection was lost{(detail)}",
       "Nothing to do if it comes back by itself. Readings are kept." },
 };

@@ -11,6 +11,7 @@ standard input, then leaves nothing behind:
 import argparse
 import os
 import random
+import re
 import secrets
 import select
 import shutil
@@ -27,6 +28,7 @@ from waiting import wait_until
 
 SHIPPED = Path(__file__).parents[2] / "conf" / "rabbitmq"
 BIN = Path("/usr/lib/rabbitmq/bin")  # those in /usr/sbin insist on the user rabbitmq
+INSTALLED = BIN.parent / "lib"  # one folder rabbitmq_server-VERSION
 
 GATEWAY, CONSUMER = "kitchen-pi", "dashboard"
 
@@ -38,9 +40,17 @@ COMMAND_S = 60
 PORTS = 16
 CTL_PORTS = range(5, PORTS)
 
+SESSION = ("client_id", "user", "ssl_protocol", "ssl_cipher")
+
 
 class BrokerFailed(Exception):
     """The node did not start, or a command was refused; the text is what it said."""
+
+
+def version() -> tuple[int, ...]:
+    """Of the RabbitMQ that is installed: (3, 10, 8) or (4, 0, 5)."""
+    (folder,) = INSTALLED.glob("rabbitmq_server-*")
+    return tuple(map(int, folder.name.split("-")[1].split(".")))
 
 
 def free_block() -> int:
@@ -246,6 +256,20 @@ class RabbitMQ:
         """Messages in each queue, by name."""
         table = self.ctl("list_queues", "--no-table-headers", "name", "messages")
         return {name: int(n) for name, n in (line.split("\t") for line in table.splitlines())}
+
+    def sessions(self) -> list[dict[str, str]]:
+        """Who is connected by MQTT, and how: SESSION of each."""
+        if version() < (4,):
+            table = self.ctl("list_mqtt_connections", "--no-table-headers", *SESSION)
+            rows = [line.split("\t") for line in table.splitlines()]
+        else:  # its list_mqtt_connections fails where a listener has an address of its own
+            items = ", ".join(SESSION)
+            said = self.ctl("eval", f"""
+                [lists:flatten([io_lib:format("~s ", [Value])
+                                || {{_, Value}} <- rabbit_mqtt_reader:info(Pid, [{items}])])
+                 || Pid <- rabbit_mqtt:local_connection_pids()].""")
+            rows = [line.split() for line in re.findall(r'"([^"]*)"', said)]
+        return [dict(zip(SESSION, row, strict=True)) for row in rows]
 
     def log_text(self) -> str:
         return self.log.read_text(errors="replace") if self.log.exists() else ""

@@ -807,8 +807,9 @@ def test_a_pin_pins(broker, gateway_with, consumer, port, settings, ours, theirs
         consumer.wait_for(lambda messages: messages, ARRIVAL_S)
         told = consumer.states(GATEWAY)[0]
         assert (told["tls"], told["cipher"]) == ours
-        table = broker.ctl("list_mqtt_connections", "client_id", "ssl_protocol", "ssl_cipher")
-        assert "\t".join([f"sensorgw-{GATEWAY}", *theirs]) in table.splitlines()
+        sessions = {session["client_id"]: session for session in broker.sessions()}
+        session = sessions[f"sensorgw-{GATEWAY}"]
+        assert (session["user"], session["ssl_protocol"], session["ssl_cipher"]) == (GATEWAY, *theirs)
 
 
 # --- how it is

@@ -332,10 +332,10 @@ def test_a_user_name_beside_a_certificate_is_the_login(bench, broker, rabbit, tm
     broker.ctl("set_permissions", "token-pi", "^$", "^amq\\.topic$", "^$")
     secret = tmp_path / "password"
     replace(secret, b"secret\n")
-    seen = len(broker.log_text())
-    connect(tmp_path, bench, rabbit["sound"], gateway="token-pi",
-            mqtt={"username": "token-pi", "password_file": secret})
-    broker.wait_for_log("client id: sensorgw-token-pi", since=seen)
+    login = {"username": "token-pi", "password_file": secret}
+    with gateway(tmp_path, bench.site(tmp_path), rabbit["sound"], gateway="token-pi", mqtt=login) as one:
+        one.wait_for_entry(EVENT="connected")
+        assert "token-pi" in [session["user"] for session in broker.sessions()]
 
 
 # --- whose clock
