@@ -34,11 +34,11 @@ while IFS= read -r line; do
         command=${BASH_REMATCH[1]}
         grep -qE "^\.(B|BR|BI|TP)? ?\"?(sensorgw )?$command\b" <<<"$page_text" ||
             fail "$page: no word of '$command'"
-        completed '' | grep -qx -- "$command" || fail "$completion: '$command' is not completed"
+        grep -qx -- "$command" <<<"$(completed '')" || fail "$completion: '$command' is not completed"
     fi
     for option in $(grep -oE -- '\[--[a-z-]+' <<<"$line" | tr -d '['); do
         grep -q -- "$option" <<<"$page_text" || fail "$page: no word of '$command $option'"
-        completed "$command" - | grep -qx -- "$option" ||
+        grep -qx -- "$option" <<<"$(completed "$command" -)" ||
             fail "$completion: '$command $option' is not completed"
     done
 done < <(${MESON_EXE_WRAPPER:-} "$sensorgw" help) # an emulator, in a cross build
