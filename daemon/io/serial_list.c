@@ -77,7 +77,8 @@ static int add_named(struct serial_list **list, const char *name) {
     int n = snprintf(path, sizeof(path), "/dev/%s", name);
     int r;
 
-    if (n < 0 || (size_t)n >= sizeof(path) || sp_get_port_by_name(path, &port) != SP_OK)
+    if (n < 0 || (size_t)n >= sizeof(path) || access(path, F_OK) < 0 ||
+        sp_get_port_by_name(path, &port) != SP_OK)
         return 0;
     r = add(list, port);
     sp_free_port(port);
