@@ -43,8 +43,7 @@ struct memory {
     uint64_t failures; /* in a row; only the first of a cause was said */
 };
 
-/* Of a broker with several addresses the one that got furthest counts: it has a broker behind it.
- */
+/* Of several addresses the one that got furthest counts: it has a broker behind it. */
 struct failure {
     enum attempt_phase phase;
     struct diagnosis diagnosis;

@@ -4,8 +4,8 @@
 /*
  * The serial ports of this machine, and the board behind each.
  *
- * What devices say of themselves is escaped and cut (core/printable). None is
- * opened. Source: /sys/class/tty, and libserialport for what a port says of itself.
+ * What devices say of themselves is escaped and cut (core/printable). None is opened.
+ * Source: /sys/class/tty, and libserialport for what a port says of itself.
  */
 
 #include <limits.h>

@@ -154,8 +154,7 @@ static const char *sentence_of(enum cause cause, int error) {
                "broker takes some. Raise it, or mend the link";
     if (error == -EPROTONOSUPPORT)
         return "a newer sensorgw wrote the spool, going on from memory. Install that version "
-               "again, or "
-               "move the file away";
+               "again, or move the file away";
     if (cause == CAUSE_SPOOL_FULL)
         return "the disk is full: readings are kept in memory, and the oldest go first when that "
                "is full too. Make room; it is tried again every few seconds";
