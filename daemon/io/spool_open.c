@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: MIT */
+#include "io/spool_parts.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "core/catalogue.h"
+#include "io/log.h"
+#include "io/loop.h"
+
+static const uint64_t retry_after_us = 5000000;
+static const uint64_t note_distance = 1 << 20; /* more readings than are taken between two notes */
+
+/* ---- what is wrong with the disk, said once per change ---- */
+
+static enum cause cause_of(int error) {
+    switch (error) {
+    case -ENOSPC:
+    case -EDQUOT:
+    case -EFBIG:
+        return CAUSE_SPOOL_FULL;
+    case -EUCLEAN:
+        return CAUSE_SPOOL_CORRUPT;
+    default:
+        return CAUSE_SPOOL_READONLY;
+    }
+}
+
+static const char *sentence_of(enum cause cause, int error) {
+    if (cause == CAUSE_SPOOL_FULL && error == 0)
+        return "the spool has reached spool.max_mb: the oldest readings are dropped until the "
+               "broker takes some. Raise it, or mend the link";
+    if (error == -EPROTONOSUPPORT)
+        return "a newer sensorgw wrote the spool, going on from memory. Install that version "
+               "again, or move the file away";
+    if (cause == CAUSE_SPOOL_FULL)
+        return "the disk is full: readings are kept in memory, and the oldest go first when that "
+               "is full too. Make room; it is tried again every few seconds";
+    if (cause == CAUSE_SPOOL_CORRUPT)
+        return "the spool is corrupt: it is set aside, and what can be read is salvaged";
+    return "the spool cannot be written: readings are kept in memory, and the oldest go first when "
+           "that is full. Mend the disk or the permissions; it is tried again every few seconds";
+}
+
+static void say_dropped(struct spool *spool) {
+    uint64_t count = spool->dropped - spool->dropped_said;
+
+    if (count > 0)
+        log_warning(0, "readings were dropped", { "EVENT", EVENT_READINGS_DROPPED },
+                    { "COUNT", LOG_NUMBER((long long)count) },
+                    { "TOTAL", LOG_NUMBER((long long)spool->dropped) });
+    spool->dropped_said = spool->dropped;
+}
+
+/* When dropping begins, and how many it were when it ends. */
+void spool_set_cause(struct spool *spool, enum cause cause, int error) {
+    if (spool->cause == cause)
+        return;
+    say_dropped(spool);
+    spool->cause = cause;
+    if (cause == CAUSE_NONE)
+        log_warning(0, "the spool is written to disk again", { "PATH", spool->settings.path });
+    else
+        log_warning(error, sentence_of(cause, error), { "PATH", spool->settings.path },
+                    { "CAUSE", cause_name(cause) });
+}
+
+/* ---- who counts from where ---- */
+
+int spool_draw_prefix(uint32_t *ret) {
+    return getrandom(ret, sizeof(*ret), 0) == sizeof(*ret) ? 0 : -errno;
+}
+
+/*
+ * Where to count from when no file tells. Rows that turn up later must sort before what is taken
+ * now: milliseconds since 1970 run ahead of any count of readings, and so does the last note of a
+ * count by far.
+ */
+static uint64_t blind_start(const struct spool *spool) {
+    int64_t wall_us = (int64_t)loop_now_us() + spool->boot.wall_offset_us;
+    uint64_t start = wall_us > 0 ? (uint64_t)wall_us / 1000 : 0;
+    struct spool_note note;
+
+    if (spool->lock && spool_lock_recall(spool->lock, &note))
+        start = higher(start, note.last_number + note_distance);
+    return start;
+}
+
+static void count_from(struct spool *spool, uint64_t last) {
+    ring_init(&spool->ring, spool->slots, SPOOL_RING, last);
+    spool->written = spool->synced = spool->filed = last;
+}
+
+/*
+ * The last number given out is certain only if this boot gave it out, the file is the one that was
+ * left, and no daemon that kept readings in memory was killed: after a power cut a file may have
+ * lost numbers that were already sent.
+ */
+static bool numbers_are_certain(const struct spool *spool, const struct spool_summary *summary) {
+    struct spool_note note;
+
+    if (summary->last_number == 0 || summary->last_boot != spool->boot.key)
+        return false;
+    return summary->is_certain && spool->lock && spool_lock_recall(spool->lock, &note) &&
+           spool_lock_recognises(spool->lock, &note) && summary->last_number >= note.last_number;
+}
+
+/* The first file of this run says where to go on. */
+static void continue_from(struct spool *spool, const struct spool_summary *summary,
+                          bool is_certain) {
+    struct spool_note note = { 0 };
+    uint64_t last = summary->last_number;
+
+    if (is_certain)
+        spool->prefix = summary->last_prefix;
+    else if (spool->lock && spool_lock_recall(spool->lock, &note))
+        last = higher(last, note.last_number);
+    count_from(spool, last);
+    spool->filed = summary->last_number;
+    spool->buried = summary->last_is_buried ? summary->last_number : 0;
+}
+
+bool spool_file_knows_the_last(const struct spool *spool) {
+    return spool->is_ending || spool->settings.durability != SPOOL_OUTAGE;
+}
+
+static int adopt(struct spool *spool, const struct spool_summary *summary) {
+    bool is_first = spool->ring.slots == NULL;
+    bool is_certain;
+    int r;
+
+    if (!is_first && summary->last_number >= spool->ring.first)
+        return -EEXIST; /* numbers that memory gave out as well: the next start tells them apart */
+    r = spool_file_set_boot(spool->file, &spool->boot);
+    if (r < 0)
+        return r;
+    is_certain = is_first && numbers_are_certain(spool, summary);
+    spool->is_certain = is_certain && spool_file_knows_the_last(spool);
+    r = spool_file_mark_certain(spool->file, spool->is_certain);
+    if (r < 0)
+        return r;
+    if (is_first)
+        continue_from(spool, summary, is_certain);
+    spool->boot_is_unsaved = false;
+    spool->has_rewound = summary->waiting > 0;
+    spool->dropped += summary->dropped;
+    spool->dropped_said += summary->dropped;
+    spool->waiting += summary->waiting;
+    if (spool->lock)
+        spool_lock_note(spool->lock, spool->ring.last, false);
+    return 0;
+}
+
+int spool_open(struct spool *spool) {
+    struct spool_summary summary;
+    int r = spool_file_open(spool->settings.path, &spool->file, &summary);
+
+    if (r < 0)
+        return r;
+    r = adopt(spool, &summary);
+    if (r < 0)
+        spool->file = spool_file_close(spool->file);
+    return r;
+}
+
+/* ---- a corrupt file ---- */
+
+/* The key of a boot of another file in this one; 0, which is nobody's, when it is not known. */
+static int64_t adopt_boot(struct spool *spool, const struct spool_boot *boot) {
+    struct spool_boot known = *boot;
+
+    if (strcmp(boot->boot_id, spool->boot.boot_id) == 0)
+        return spool->boot.key;
+    if (boot->boot_id[0] == '\0' || spool_file_set_boot(spool->file, &known) < 0)
+        return 0;
+    return known.key;
+}
+
+static void on_rescued(const struct spool_row *row, const struct spool_boot *boot, void *userdata) {
+    struct spool *spool = userdata;
+    struct spool_row mine = *row;
+    int r = -ENOTCONN;
+
+    if (spool->file) {
+        mine.boot = adopt_boot(spool, boot);
+        r = spool_file_add(spool->file, &mine);
+    }
+    if (r == 0) {
+        spool->waiting++;
+        spool->has_rewound = true;
+    } else {
+        spool->dropped++;
+        spool->unsaved_drops++;
+    }
+}
+
+static void on_rescue_over(uint64_t rescued, const char *aside, void *userdata) {
+    struct spool *spool = userdata;
+
+    log_warning(0, "salvaged what could be read of the corrupt spool",
+                { "RESCUED", LOG_NUMBER((long long)rescued) }, { "SET_ASIDE", aside },
+                { "PATH", spool->settings.path });
+    spool->rescue = spool_rescue_free(spool->rescue);
+}
+
+/* What the ring still has goes into the new file; what only the old one had is salvaged from it. */
+static int start_anew(struct spool *spool) {
+    char aside[SPOOL_ASIDE_SIZE];
+    uint64_t in_ring = 0;
+    int r;
+
+    spool->file = spool_file_close(spool->file);
+    r = spool_rescue_set_aside(spool->settings.path, aside, sizeof(aside));
+    if (r < 0)
+        return r;
+    spool->rescue = spool_rescue_free(spool->rescue);
+    if (spool->ring.slots) {
+        for (uint64_t number = spool->ring.first; number <= spool->ring.last; number++)
+            in_ring += !ring_at(&spool->ring, number)->is_acknowledged;
+        spool->waiting = in_ring;
+        spool->written = spool->synced = spool->ring.first - 1;
+    } else {
+        count_from(spool, blind_start(spool));
+    }
+    spool->settling_count = 0;
+    spool->buried = 0;
+    spool->filed = spool->ring.first - 1;
+    spool->dropped_from_file = spool->lost_after = spool->lost_to = 0;
+    r = spool_open(spool);
+    if (r < 0)
+        return r;
+    r = spool_rescue_new(spool->loop, aside, spool->ring.first, on_rescued, on_rescue_over, spool,
+                         &spool->rescue);
+    if (r < 0)
+        log_warning(r, "cannot salvage the corrupt spool now", { "SET_ASIDE", aside });
+    return 0;
+}
+
+/* Memory goes on alone, and what it hands out the file does not know: under another prefix, lest
+ * a start after a kill gives these numbers out again. */
+static void part_from_the_file(struct spool *spool) {
+    if (spool_is_sick(spool) || !spool_file_knows_the_last(spool) ||
+        spool_draw_prefix(&spool->prefix) < 0)
+        return;
+    for (uint64_t number = higher(spool->written, spool->shown) + 1; number <= spool->ring.last;
+         number++)
+        ring_at(&spool->ring, number)->prefix = spool->prefix;
+}
+
+void spool_fail(struct spool *spool, int error) {
+    int r = error;
+
+    part_from_the_file(spool);
+    if (spool->file)
+        spool_file_roll_back(spool->file);
+    spool_set_cause(spool, cause_of(error), error);
+    if (error == -EUCLEAN) {
+        r = start_anew(spool);
+        if (r == 0) {
+            (void)sd_event_source_set_enabled(spool->turn_end, SD_EVENT_ONESHOT);
+            return;
+        }
+        spool_set_cause(spool, cause_of(r), r);
+    }
+    if (!spool->ring.slots)
+        count_from(spool, blind_start(spool));
+    spool->due.retry_us = loop_now_us() + retry_after_us;
+    spool_arm(spool);
+}
