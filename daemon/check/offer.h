@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 #include "core/diagnosis.h"
-#include "io/publisher.h"
+#include "io/publisher_settings.h"
 
 enum {
     OFFER_VERSIONS = 4, /* 1.0, 1.1, 1.2, 1.3 */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/reading.h"
 #include "io/attempt.h"
 #include "io/link.h"
 #include "io/loop.h"

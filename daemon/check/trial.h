@@ -10,7 +10,7 @@
  */
 
 #include "core/topic.h"
-#include "io/publisher.h"
+#include "io/publisher_settings.h"
 
 struct trial_settings {
     const struct publisher_settings *publisher;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "config/document.h"
+#include "core/in_flight.h"
 #include "near_miss.h"
 
 /* Stored as it is written, or times a scale. */
@@ -154,7 +155,7 @@ const struct key schema[] = {
       .fallback = "\"crash\"",
       .about = "Named after the worst event that loses nothing accepted: a power cut, a crash of "
                "the daemon, or an outage of the network." },
-    { GROUP_SPOOL, "window", FORM_INTEGER, RANGE(1, 1000), CONFIG(publisher.window),
+    { GROUP_SPOOL, "window", FORM_INTEGER, RANGE(1, IN_FLIGHT_MAX), CONFIG(publisher.window),
       .fallback = "100",
       .about = "Readings under way at most, and so duplicates at most after a lost connection." },
 

@@ -7,7 +7,7 @@
  */
 
 #include "core/diagnosis.h"
-#include "io/publisher.h"
+#include "io/publisher_settings.h"
 #include "io/resolver.h"
 
 /* Forgets what was seen, and fills in what is tried; gateway is borrowed. */

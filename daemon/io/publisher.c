@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "io/publisher.h"
+#include "io/publisher_parts.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -7,92 +7,15 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "core/backoff.h"
 #include "core/catalogue.h"
-#include "core/topic.h"
-#include "io/attempt.h"
-#include "io/credentials.h"
-#include "io/link.h"
 #include "io/log.h"
 #include "io/loop.h"
-#include "io/resolver.h"
 
-enum {
-    ROWS = 32, /* published in one turn of the loop: boards are read in between */
-    CAP_FOR_A_PERSON_MS = 300 * 1000,
-    NO_MESSAGE = -1,
-};
+enum { CAP_FOR_A_PERSON_MS = 300 * 1000 };
 
 static const uint64_t second_us = 1000000;
-static const uint64_t farewell_us = 2 * second_us;
-static const uint64_t late_after_us = 10 * second_us;
 static const uint64_t short_life_us = 5 * second_us;
 static const uint64_t state_refused_for_us = 3600 * second_us;
-
-static const char offline[] = "{\"state\":\"offline\"}";
-
-/* A message on its way: libmosquitto's number for it and the spool's. */
-struct in_flight {
-    int message;
-    uint64_t number;
-};
-
-/* What is kept of a broker between attempts. */
-struct memory {
-    enum cause cause;  /* said last: a second broker's failures are not news of the first */
-    uint64_t failures; /* in a row; only the first of a cause was said */
-};
-
-/* Of several addresses the one that got furthest counts: it has a broker behind it. */
-struct failure {
-    enum attempt_phase phase;
-    struct diagnosis diagnosis;
-};
-
-struct publisher {
-    const struct publisher_settings *settings; /* borrowed from run() */
-    struct spool *spool;                       /* borrowed from run() */
-    sd_event *loop;                            /* borrowed from run() */
-    struct publisher_calls calls;
-    enum uplink_state state;
-    struct backoff backoff;
-    sd_event_source *timer; /* the deadline of the state, or the end of the back-off */
-
-    char gateway[NAME_MAX_LENGTH + 1];
-    char client_id[NAME_MAX_LENGTH + 16];
-    char state_topic[TOPIC_SIZE];
-
-    /* the attempt */
-    size_t broker; /* cursor of the round */
-    struct addresses addresses;
-    unsigned address; /* cursor of the broker's */
-    struct resolver *resolver;
-    struct memory *memories; /* one a broker */
-    struct credentials *credentials;
-    struct link *link;
-    struct attempt attempt;
-    struct failure furthest;    /* of the broker's addresses so far */
-    struct diagnosis diagnosis; /* of the last broker, as it is shown */
-    uint64_t next_attempt_us;
-    uint64_t accepted_us;
-    bool has_delivered; /* a reading, on this connection */
-    bool wants_renewal; /* certificate files may have changed since it was begun */
-    bool is_renewing;   /* it ends when all is acknowledged: they have */
-    unsigned short_lives;
-
-    /* what is out */
-    struct in_flight in_flight[PUBLISHER_WINDOW_MAX];
-    size_t in_flight_count;
-    uint64_t sent; /* the last reading handed to the link */
-    uint64_t progress_us;
-    uint64_t published;
-    int state_message;
-    bool state_is_stale;
-    uint64_t state_refused_until_us;
-
-    void (*stopped)(void *userdata);
-    void *stopped_userdata;
-};
 
 static const struct broker_settings *broker_of(const struct publisher *publisher) {
     return &publisher->settings->brokers[publisher->broker];
@@ -100,48 +23,6 @@ static const struct broker_settings *broker_of(const struct publisher *publisher
 
 static struct memory *memory_of(struct publisher *publisher) {
     return &publisher->memories[publisher->broker];
-}
-
-static void step(struct publisher *publisher, enum uplink_event event);
-
-/* ---- settings ---- */
-
-static bool texts_agree(const char *a, const char *b) {
-    return a == b || (a && b && strcmp(a, b) == 0);
-}
-
-static bool brokers_agree(const struct publisher_settings *a, const struct publisher_settings *b) {
-    if (a->broker_count != b->broker_count)
-        return false;
-    for (size_t i = 0; i < a->broker_count; i++)
-        if (!texts_agree(a->brokers[i].host, b->brokers[i].host) ||
-            a->brokers[i].port != b->brokers[i].port ||
-            !texts_agree(a->brokers[i].name, b->brokers[i].name))
-            return false;
-    return true;
-}
-
-static bool tls_agrees(const struct tls_settings *a, const struct tls_settings *b) {
-    return texts_agree(a->ca, b->ca) && texts_agree(a->certificate, b->certificate) &&
-           texts_agree(a->key, b->key) && texts_agree(a->passphrase_file, b->passphrase_file) &&
-           texts_agree(a->crl, b->crl) && a->min_version == b->min_version &&
-           a->max_version == b->max_version && texts_agree(a->ciphers, b->ciphers) &&
-           texts_agree(a->ciphersuites, b->ciphersuites) &&
-           a->expiry_warning_days == b->expiry_warning_days;
-}
-
-bool publisher_settings_agree(const struct publisher_settings *a,
-                              const struct publisher_settings *b) {
-    return texts_agree(a->gateway, b->gateway) &&
-           texts_agree(a->fallback_gateway, b->fallback_gateway) &&
-           texts_agree(a->topic, b->topic) && brokers_agree(a, b) &&
-           a->keepalive_s == b->keepalive_s && a->window == b->window &&
-           texts_agree(a->username, b->username) &&
-           texts_agree(a->password_file, b->password_file) && tls_agrees(&a->tls, &b->tls) &&
-           a->reconnect_min_ms == b->reconnect_min_ms &&
-           a->reconnect_max_ms == b->reconnect_max_ms && a->stable_us == b->stable_us &&
-           a->resolve_us == b->resolve_us && a->connect_us == b->connect_us &&
-           a->tls_us == b->tls_us && a->connack_us == b->connack_us && a->puback_us == b->puback_us;
 }
 
 /* ---- who we are ---- */
@@ -198,19 +79,15 @@ static void begin_attempt(struct publisher *publisher) {
     publisher->attempt.short_lives = publisher->short_lives;
 }
 
-static void drop_link(struct publisher *publisher) {
+void publisher_drop_link(struct publisher *publisher) {
     publisher->resolver = resolver_free(publisher->resolver);
     publisher->link = link_free(publisher->link);
-    publisher->in_flight_count = 0;
+    publisher->in_flight.count = 0;
     publisher->wants_renewal = false;
     publisher->is_renewing = false;
     publisher->sent = 0; /* the next connection begins with the oldest that is not acknowledged */
     publisher->state_message = NO_MESSAGE;
     spool_set_link(publisher->spool, false);
-}
-
-static bool is_established(enum uplink_state state) {
-    return state == UPLINK_ANNOUNCING || state == UPLINK_ONLINE || state == UPLINK_CLOSING;
 }
 
 /* A connection that was accepted starts a new round when it ends; one that was not goes on in this
@@ -239,7 +116,7 @@ static void note_unanswered(struct publisher *publisher) {
         (void)snprintf(attempt->topic, sizeof(attempt->topic), "%s", publisher->state_topic);
     } else {
         attempt->unacknowledged =
-            publisher->has_delivered ? 0 : (unsigned)publisher->in_flight_count;
+            publisher->has_delivered ? 0 : (unsigned)publisher->in_flight.count;
         (void)topic_render(publisher->settings->topic, publisher->gateway, "+", attempt->topic,
                            sizeof(attempt->topic));
     }
@@ -284,8 +161,8 @@ static void lose_broker(struct publisher *publisher, struct memory *memory,
     memcpy(broker, publisher->attempt.broker, sizeof(broker));
     publisher->diagnosis = diagnosis;
     judge_the_state_topic(publisher);
-    drop_link(publisher);
-    step(publisher, event);
+    publisher_drop_link(publisher);
+    publisher_step(publisher, event);
     if (diagnosis.cause != memory->cause && publisher->state != UPLINK_STOPPED)
         log_loss(&diagnosis, broker, wait_us(publisher));
     memory->failures++;
@@ -304,8 +181,8 @@ static void lose(struct publisher *publisher, bool broker_is_done) {
         lose_broker(publisher, memory, event);
         return;
     }
-    drop_link(publisher);
-    step(publisher, event);
+    publisher_drop_link(publisher);
+    publisher_step(publisher, event);
 }
 
 static void on_resolved(const struct addresses *addresses, void *userdata) {
@@ -319,7 +196,7 @@ static void on_resolved(const struct addresses *addresses, void *userdata) {
     }
     publisher->addresses = *addresses;
     publisher->address = 0;
-    step(publisher, UPLINK_RESOLVED);
+    publisher_step(publisher, UPLINK_RESOLVED);
 }
 
 static void resolve(struct publisher *publisher) {
@@ -339,12 +216,11 @@ static void resolve(struct publisher *publisher) {
 /* ---- connecting ---- */
 
 static void on_link_event(enum link_event event, void *userdata);
-static void on_acknowledged(int message, void *userdata);
-static void on_idle(void *userdata);
 
 static int try_to_connect(struct publisher *publisher) {
     const struct publisher_settings *settings = publisher->settings;
-    struct link_calls calls = { on_link_event, on_acknowledged, on_idle, publisher };
+    struct link_calls calls = { on_link_event, publisher_on_acknowledged, publisher_on_idle,
+                                publisher };
     char password[1024];
     struct link_settings link = {
         .client_id = publisher->client_id,
@@ -353,7 +229,7 @@ static int try_to_connect(struct publisher *publisher) {
         .keepalive_s = settings->keepalive_s,
         .window = settings->window,
         .will_topic = publisher->state_topic,
-        .will = offline,
+        .will = PUBLISHER_OFFLINE,
     };
     struct tls *tls;
     int r = credentials_take(publisher->credentials, publisher->broker, broker_of(publisher)->name,
@@ -380,40 +256,6 @@ static void connect_to_address(struct publisher *publisher) {
         lose(publisher, attempt->local != CAUSE_NONE);
 }
 
-/* ---- a connection that stands ---- */
-
-static void send_state(struct publisher *publisher) {
-    char *json = publisher->calls.render_state(publisher->calls.userdata);
-
-    publisher->state_is_stale = false;
-    if (publisher->in_flight_count == 0) /* the wait for an answer begins now */
-        publisher->progress_us = loop_now_us();
-    if (json)
-        (void)link_publish(publisher->link, publisher->state_topic, json, strlen(json), true,
-                           &publisher->state_message);
-    free(json);
-}
-
-static bool state_is_refused(const struct publisher *publisher) {
-    return loop_now_us() < publisher->state_refused_until_us;
-}
-
-static void announce(struct publisher *publisher) {
-    publisher->accepted_us = loop_now_us();
-    publisher->progress_us = publisher->accepted_us;
-    publisher->has_delivered = false;
-    if (state_is_refused(publisher))
-        step(publisher, UPLINK_ANNOUNCED);
-    else
-        send_state(publisher);
-}
-
-/* Nothing new is sent, so nothing is sent twice; the timer ends it, patient or not. */
-static void begin_renewal(struct publisher *publisher) {
-    publisher->is_renewing = true;
-    loop_arm(publisher->timer, loop_now_us() + farewell_us);
-}
-
 static void go_online(struct publisher *publisher) {
     publisher->attempt.phase = ATTEMPT_ONLINE;
     log_recovery(publisher);
@@ -423,154 +265,7 @@ static void go_online(struct publisher *publisher) {
     spool_set_link(publisher->spool, true);
     publisher->calls.on_change(publisher->calls.userdata);
     if (publisher->wants_renewal)
-        begin_renewal(publisher);
-}
-
-static int send_reading(struct publisher *publisher, const struct spooled *row) {
-    struct envelope envelope = {
-        .gateway = publisher->gateway,
-        .prefix = row->prefix,
-        .number = row->number,
-        .wall_us = row->wall_us,
-        .synchronised = row->synchronised,
-        .late = row->accepted_us < publisher->accepted_us ||
-                loop_now_us() - row->accepted_us > late_after_us,
-    };
-    struct in_flight *entry = &publisher->in_flight[publisher->in_flight_count];
-    char topic[TOPIC_SIZE];
-    char payload[PAYLOAD_SIZE];
-    int size = payload_render(&envelope, &row->reading, payload, sizeof(payload));
-    int r = topic_render(publisher->settings->topic, publisher->gateway, row->reading.sensor, topic,
-                         sizeof(topic));
-
-    if (size < 0 || r < 0)
-        return -ENOSPC;
-    r = link_publish(publisher->link, topic, payload, (size_t)size, false, &entry->message);
-    if (r < 0)
-        return r;
-    entry->number = row->number;
-    publisher->in_flight_count++;
-    publisher->sent = row->number;
-    return 0;
-}
-
-/* In flight, and acknowledged but not yet deleted: what a kill now would send twice. */
-static size_t room(const struct publisher *publisher) {
-    size_t used = publisher->in_flight_count + spool_unsettled(publisher->spool);
-
-    return used < publisher->settings->window ? publisher->settings->window - used : 0;
-}
-
-static bool is_in_flight(const struct publisher *publisher, uint64_t number) {
-    for (size_t i = 0; i < publisher->in_flight_count; i++)
-        if (publisher->in_flight[i].number == number)
-            return true;
-    return false;
-}
-
-static void pump(struct publisher *publisher) {
-    struct spooled rows[ROWS];
-    size_t space = room(publisher);
-    int count;
-
-    if (space == 0 && spool_unsettled(publisher->spool) > 0) {
-        spool_settle(publisher->spool);
-        space = room(publisher);
-    }
-    if (space == 0)
-        return;
-    if (spool_has_rewound(publisher->spool))
-        publisher->sent = 0;
-    count = spool_read(publisher->spool, publisher->sent, rows, space < ROWS ? space : ROWS);
-    if (count > 0 && publisher->in_flight_count == 0 && publisher->state_message == NO_MESSAGE)
-        publisher->progress_us = loop_now_us();
-    for (int i = 0; i < count; i++) {
-        if (is_in_flight(publisher, rows[i].number))
-            publisher->sent = rows[i].number;
-        else if (send_reading(publisher, &rows[i]) < 0)
-            return;
-    }
-}
-
-static void finish_farewell(struct publisher *publisher);
-
-/* ---- a connection that stands, and new certificate files ---- */
-
-static void wait_for_renewal(struct publisher *publisher) {
-    if (publisher->in_flight_count == 0 && publisher->state_message == NO_MESSAGE)
-        loop_arm(publisher->timer, loop_now_us()); /* not here: the link is in use */
-}
-
-/* Not a loss: nothing is said of it, and no time is waited for. */
-static void renew(struct publisher *publisher) {
-    link_disconnect(publisher->link);
-    drop_link(publisher);
-    step(publisher, UPLINK_LOST_ROUND);
-    step(publisher, UPLINK_RETRY);
-    publisher->calls.on_change(publisher->calls.userdata);
-}
-
-/* One that is still being made is made first. */
-static void on_renewed(void *userdata) {
-    struct publisher *publisher = userdata;
-
-    if (publisher->state != UPLINK_ONLINE)
-        publisher->wants_renewal = publisher->link != NULL;
-    else if (!publisher->is_renewing)
-        begin_renewal(publisher);
-}
-
-static void on_idle(void *userdata) {
-    struct publisher *publisher = userdata;
-
-    if (publisher->is_renewing && publisher->state == UPLINK_ONLINE) {
-        wait_for_renewal(publisher);
-        return;
-    }
-    if (publisher->state == UPLINK_ONLINE || publisher->state == UPLINK_CLOSING)
-        pump(publisher);
-    if (publisher->state == UPLINK_ONLINE && publisher->state_is_stale &&
-        publisher->state_message == NO_MESSAGE && !state_is_refused(publisher))
-        send_state(publisher);
-    if (publisher->state == UPLINK_CLOSING)
-        finish_farewell(publisher);
-    if (is_established(publisher->state) && publisher->state != UPLINK_CLOSING &&
-        (publisher->in_flight_count > 0 || publisher->state_message != NO_MESSAGE))
-        loop_arm(publisher->timer, publisher->progress_us + publisher->settings->puback_us);
-}
-
-static bool take_in_flight(struct publisher *publisher, int message, uint64_t *ret_number) {
-    for (size_t i = 0; i < publisher->in_flight_count; i++)
-        if (publisher->in_flight[i].message == message) {
-            *ret_number = publisher->in_flight[i].number;
-            memmove(&publisher->in_flight[i], &publisher->in_flight[i + 1],
-                    (--publisher->in_flight_count - i) * sizeof(*publisher->in_flight));
-            return true;
-        }
-    return false;
-}
-
-static void on_acknowledged(int message, void *userdata) {
-    struct publisher *publisher = userdata;
-    uint64_t number;
-
-    publisher->progress_us = loop_now_us();
-    if (message == publisher->state_message) {
-        publisher->state_message = NO_MESSAGE;
-        if (publisher->state == UPLINK_ANNOUNCING)
-            step(publisher, UPLINK_ANNOUNCED);
-        return;
-    }
-    if (take_in_flight(publisher, message, &number)) {
-        spool_acknowledge(publisher->spool, number);
-        publisher->has_delivered = true;
-        publisher->published++;
-        publisher->calls.on_progress(publisher->calls.userdata);
-    }
-    if (publisher->progress_us - publisher->accepted_us > publisher->settings->stable_us) {
-        backoff_reset(&publisher->backoff);
-        publisher->short_lives = 0;
-    }
+        publisher_on_renewed(publisher);
 }
 
 static void on_link_event(enum link_event event, void *userdata) {
@@ -578,46 +273,18 @@ static void on_link_event(enum link_event event, void *userdata) {
 
     switch (event) {
     case LINK_CONNECTED:
-        step(publisher, UPLINK_CONNECTED);
+        publisher_step(publisher, UPLINK_CONNECTED);
         break;
     case LINK_SECURED:
-        step(publisher, UPLINK_SECURED);
+        publisher_step(publisher, UPLINK_SECURED);
         break;
     case LINK_ACCEPTED:
-        step(publisher, UPLINK_ACCEPTED);
+        publisher_step(publisher, UPLINK_ACCEPTED);
         break;
     case LINK_LOST:
         lose(publisher, false);
         break;
     }
-}
-
-/* ---- the end ---- */
-
-static void begin_farewell(struct publisher *publisher) {
-    loop_arm(publisher->timer, loop_now_us() + farewell_us);
-}
-
-/* Readings first; then the word that we are gone; when that is acknowledged, the goodbye. */
-static void finish_farewell(struct publisher *publisher) {
-    if (publisher->in_flight_count > 0 || publisher->state_message != NO_MESSAGE)
-        return;
-    if (!publisher->state_is_stale || state_is_refused(publisher)) {
-        loop_arm(publisher->timer, loop_now_us()); /* not here: the link is in use */
-        return;
-    }
-    publisher->state_is_stale = false;
-    (void)link_publish(publisher->link, publisher->state_topic, offline, strlen(offline), true,
-                       &publisher->state_message);
-}
-
-static void finish(struct publisher *publisher) {
-    loop_disarm(publisher->timer);
-    if (publisher->link)
-        link_disconnect(publisher->link);
-    drop_link(publisher);
-    if (publisher->stopped)
-        publisher->stopped(publisher->stopped_userdata);
 }
 
 /* ---- the state machine's hands ---- */
@@ -657,7 +324,7 @@ static uint64_t deadline_of(const struct publisher_settings *settings, enum upli
     return 0;
 }
 
-static void step(struct publisher *publisher, enum uplink_event event) {
+void publisher_step(struct publisher *publisher, enum uplink_event event) {
     struct uplink_step next = uplink_next(publisher->state, event);
     uint64_t deadline_us = deadline_of(publisher->settings, next.next);
 
@@ -679,7 +346,7 @@ static void step(struct publisher *publisher, enum uplink_event event) {
         connect_to_address(publisher);
         break;
     case UPLINK_ANNOUNCE:
-        announce(publisher);
+        publisher_greet(publisher);
         break;
     case UPLINK_DRAIN:
         go_online(publisher);
@@ -688,10 +355,10 @@ static void step(struct publisher *publisher, enum uplink_event event) {
         back_off(publisher);
         break;
     case UPLINK_CLOSE:
-        begin_farewell(publisher);
+        publisher_begin_farewell(publisher);
         break;
     case UPLINK_FINISH:
-        finish(publisher);
+        publisher_finish(publisher);
         break;
     }
 }
@@ -701,17 +368,17 @@ static int on_timer(sd_event_source *source, uint64_t due_us, void *userdata) {
 
     switch (publisher->state) {
     case UPLINK_WAITING:
-        step(publisher, UPLINK_TIMER);
+        publisher_step(publisher, UPLINK_TIMER);
         break;
     case UPLINK_CLOSING:
-        step(publisher, UPLINK_CLOSED);
+        publisher_step(publisher, UPLINK_CLOSED);
         break;
     case UPLINK_ONLINE:
         if (publisher->is_renewing) {
-            renew(publisher);
+            publisher_renew(publisher);
             break;
         }
-        if (publisher->in_flight_count == 0 && publisher->state_message == NO_MESSAGE)
+        if (!awaits_answer(publisher))
             break; /* all is acknowledged: the next publish arms it again */
         if (loop_now_us() < publisher->progress_us + publisher->settings->puback_us) {
             loop_arm(publisher->timer, publisher->progress_us + publisher->settings->puback_us);
@@ -741,7 +408,7 @@ int publisher_new(sd_event *loop, const struct publisher_settings *settings, str
                   const struct publisher_calls *calls, struct publisher **ret) {
     CLEANUP(publisher_freep) struct publisher *publisher = calloc(1, sizeof(*publisher));
     struct credentials_settings files = { &settings->tls, settings->broker_count };
-    struct credentials_calls renewed = { on_renewed, publisher };
+    struct credentials_calls renewed = { publisher_on_renewed, publisher };
     int r;
 
     if (!publisher)
@@ -785,7 +452,7 @@ struct publisher *publisher_free(struct publisher *publisher) {
 }
 
 void publisher_start(struct publisher *publisher) {
-    step(publisher, UPLINK_START);
+    publisher_step(publisher, UPLINK_START);
 }
 
 void publisher_was_failing(struct publisher *publisher, enum cause cause) {
@@ -795,15 +462,15 @@ void publisher_was_failing(struct publisher *publisher, enum cause cause) {
 void publisher_retry(struct publisher *publisher) {
     publisher->state_refused_until_us = 0;
     if (publisher->link && credentials_renew(publisher->credentials, publisher->broker))
-        on_renewed(publisher);
-    step(publisher, UPLINK_RETRY);
+        publisher_on_renewed(publisher);
+    publisher_step(publisher, UPLINK_RETRY);
 }
 
 void publisher_stop(struct publisher *publisher, void (*done)(void *userdata), void *userdata) {
     publisher->stopped = done;
     publisher->stopped_userdata = userdata;
     publisher->state_is_stale = true;
-    step(publisher, UPLINK_STOP);
+    publisher_step(publisher, UPLINK_STOP);
 }
 
 void publisher_announce(struct publisher *publisher) {

@@ -112,6 +112,18 @@ static inline unsigned bench_turn_for(unsigned ms) {
     return turns;
 }
 
+/* Turns it until no thread works any more and none has anything to tell. */
+static inline void bench_turn_until_rest(void) {
+    for (unsigned ms = 0; ms < 30000; ms++) {
+        bool is_alone = bench_count_threads() <= bench_threads;
+
+        if (bench_turn() == 0 && is_alone)
+            return;
+        (void)poll(NULL, 0, 1);
+    }
+    cr_assert_fail("threads still work after 30 s");
+}
+
 /* Each reading tells its place: the first ever appended is 0. */
 static inline struct reading bench_reading(uint64_t place) {
     struct reading reading = { .taken_us = loop_now_us(), .sensor = "kitchen" };

@@ -83,7 +83,7 @@ Test(spool_disk, under_crash_what_waits_is_synced_within_two_seconds) {
     bench_append_many(0, 5);
     for (unsigned i = 0; i < 4; i++) {
         own_time_skip(second_us / 2);
-        (void)bench_turn_for(10);
+        bench_turn_until_rest();
     }
     cr_expect_gt(atomic_load(&syncs), before);
 }
@@ -460,14 +460,11 @@ Test(spool_disk, salvages_both_ends_of_a_corrupt_file) {
     damage_pages((unsigned)pages_of_file() / 2, 3);
     bench_open();
     bench_append_many(MANY, 10);
-    for (unsigned ms = 0; ms < 3000 && bench_status().cause != CAUSE_NONE; ms += 10)
-        (void)bench_turn_for(10);
+    bench_turn_until_rest();
     /* Whoever reads finds the damage, and what is left. */
-    for (unsigned round = 0; round < 100; round++) {
-        (void)bench_collect(0, rows, BENCH_ROWS);
-        (void)bench_collect(MANY / 2 - 500, rows, BENCH_ROWS);
-        (void)bench_collect(MANY / 2, rows, BENCH_ROWS);
-        (void)bench_turn_for(5);
+    for (uint64_t from = 0; from < MANY; from += 500) {
+        (void)bench_collect(from, rows, BENCH_ROWS);
+        bench_turn_until_rest();
     }
     while ((n = bench_collect(after, rows, BENCH_ROWS)) > 0)
         for (size_t i = 0; i < n; i++) {
@@ -505,7 +502,7 @@ Test(spool_disk, salvaged_readings_do_not_get_the_clock_of_another_boot) {
     bench_close();
     bench_run_sql("DROP TABLE counter");
     bench_open();
-    (void)bench_turn_for(100);
+    bench_turn_until_rest();
     n = bench_collect(0, rows, BENCH_ROWS);
     cr_assert_eq(n, 10);
     for (size_t i = 0; i < n; i++) {
