@@ -19,18 +19,37 @@ static int64_t wall_now_us(void) {
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
-static void expect_about(int64_t us, int64_t expected_us) {
-    cr_expect_leq(llabs(us - expected_us), second_us / 4, "%lld s instead of %lld s",
-                  (long long)(us / second_us), (long long)(expected_us / second_us));
+/* Between which moments of the wall clock a reading was taken. */
+struct taken {
+    int64_t from_us;
+    int64_t to_us;
+};
+
+static struct taken take(uint64_t place) {
+    struct taken taken = { .from_us = wall_now_us() };
+
+    bench_append_many(place, 1);
+    taken.to_us = wall_now_us();
+    return taken;
+}
+
+/* By a clock that is later by so much than the one of then. */
+static void expect_taken(int64_t us, struct taken taken, int64_t later_us) {
+    const int64_t drift_us = second_us / 4;
+
+    us -= later_us;
+    cr_expect(us >= taken.from_us - drift_us && us <= taken.to_us + drift_us,
+              "%lld us after the first moment, %lld before the last",
+              (long long)(us - taken.from_us), (long long)(taken.to_us - us));
 }
 
 Test(spool_time, a_reading_has_the_time_when_it_was_taken) {
-    int64_t taken_us = wall_now_us();
+    struct taken taken;
 
     bench_open();
-    bench_append_many(0, 1);
+    taken = take(0);
     own_time_skip(3600 * second_us);
-    expect_about(bench_first().wall_us, taken_us);
+    expect_taken(bench_first().wall_us, taken, 0);
     cr_expect(bench_first().synchronised);
 }
 
@@ -43,48 +62,47 @@ Test(spool_time, a_clock_that_nobody_synchronised_is_told) {
 }
 
 Test(spool_time, a_clock_set_later_corrects_what_was_taken_before) {
-    int64_t taken_us = wall_now_us();
+    struct taken taken;
 
     own_time_synchronised = false;
     own_time_set_wall(-10 * year_us);
     bench_open();
-    bench_append_many(0, 1);
-    expect_about(bench_first().wall_us, taken_us - 10 * year_us);
+    taken = take(0);
+    expect_taken(bench_first().wall_us, taken, 0);
     own_time_set_wall(10 * year_us);
     own_time_synchronised = true;
-    expect_about(bench_first().wall_us, taken_us);
+    expect_taken(bench_first().wall_us, taken, 10 * year_us);
     cr_expect(bench_first().synchronised);
     cr_expect(bench_status().clock_synchronised);
 }
 
 Test(spool_time, a_clock_that_is_no_longer_synchronised_is_believed_as_it_was) {
-    int64_t taken_us = wall_now_us();
+    struct taken taken;
 
     bench_open();
     own_time_synchronised = false;
     own_time_set_wall(year_us);
-    bench_append_many(0, 1);
-    expect_about(bench_first().wall_us, taken_us);
+    taken = take(0);
+    expect_taken(bench_first().wall_us, taken, -year_us);
     cr_expect(bench_first().synchronised);
 }
 
 Test(spool_time, a_former_boot_keeps_its_clock) {
     struct spooled rows[2];
-    int64_t taken_us;
+    struct taken taken[2];
 
     own_time_skip(1800 * second_us); /* no clock goes back behind its boot */
-    taken_us = wall_now_us();
     bench_open();
-    bench_append_many(0, 1);
+    taken[0] = take(0);
     bench_close();
     own_time_boot++;
     own_time_skip(-1800 * second_us); /* this boot is younger */
     own_time_set_wall(7200 * second_us + 1800 * second_us);
     bench_open();
-    bench_append_many(1, 1);
+    taken[1] = take(1);
     cr_assert_eq(bench_collect(0, rows, 2), 2);
-    expect_about(rows[0].wall_us, taken_us);
-    expect_about(rows[1].wall_us, taken_us + 7200 * second_us);
+    expect_taken(rows[0].wall_us, taken[0], 0);
+    expect_taken(rows[1].wall_us, taken[1], 0);
     cr_expect(rows[0].synchronised);
 }
 
@@ -105,12 +123,12 @@ Test(spool_time, a_former_boot_that_nobody_synchronised_stays_unsynchronised) {
 }
 
 Test(spool_time, a_correction_outlives_the_boot) {
-    int64_t taken_us = wall_now_us();
+    struct taken taken;
 
     own_time_synchronised = false;
     own_time_set_wall(-10 * year_us);
     bench_open();
-    bench_append_many(0, 1);
+    taken = take(0);
     own_time_set_wall(10 * year_us);
     own_time_synchronised = true;
     bench_append_many(1, 1);
@@ -119,7 +137,7 @@ Test(spool_time, a_correction_outlives_the_boot) {
     own_time_boot++;
     own_time_set_wall(year_us);
     bench_open();
-    expect_about(bench_first().wall_us, taken_us);
+    expect_taken(bench_first().wall_us, taken, 10 * year_us);
     cr_expect(bench_first().synchronised);
 }
 

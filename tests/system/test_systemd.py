@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+import manual
 import packages
 import roots
 from consumer import Ledger
@@ -336,16 +337,8 @@ def test_reload_refuses_an_unsound_file(running: Machine) -> None:
     running.box.run("systemctl", "reload", UNIT)
 
 
-def manual_blocks(heading: str) -> list[str]:
-    """What sensorgw(1) shows to type under this heading."""
-    page = (SOURCE / "docs/man/sensorgw.1.in").read_text()
-    section = re.split(r"^\.S[SH] ", page.split(f".SS {heading}\n")[1], maxsplit=1, flags=re.M)[0]
-    blocks = re.findall(r"^\.nf\n(.*?)^\.fi$", section, re.M | re.S)
-    return [block.replace("\\-", "-") for block in blocks]
-
-
 def use_drop_in(machine: Machine, heading: str) -> None:
-    machine.box.write("/etc/systemd/system/sensorgw.service.d/test.conf", manual_blocks(heading)[-1])
+    machine.box.write("/etc/systemd/system/sensorgw.service.d/test.conf", manual.blocks(heading)[-1])
     machine.box.run("systemctl", "daemon-reload")
     machine.restart()
 
@@ -405,7 +398,7 @@ def test_a_renewed_certificate_is_taken_by_reload(running: Machine) -> None:
 def test_keys_can_be_credentials(running: Machine) -> None:
     """As sensorgw(1) says, with a key that is on disk only encrypted."""
     box = running.box
-    encrypt = manual_blocks("Keys as credentials")[0]
+    encrypt = manual.blocks("Keys as credentials")[0]
     box.shell(f"mkdir -p /etc/credstore.encrypted; cd /etc/sensorgw; {encrypt}")
     box.run("mv", "/etc/sensorgw/gateway.key", "/root/gateway.key.kept")
     use_drop_in(running, "Keys as credentials")

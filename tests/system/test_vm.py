@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 
 import machine
+import manual
 from pki import Pki
 
 READINGS = 200
@@ -225,6 +226,8 @@ STEPS = (
     "line-fails-alone", "others-go-on-without-line", "line-is-back",
     "driver-fails-alone", "others-go-on-without-driver", "driver-is-back",
     "cycles", "stopped",
+    "addresses-allowed", "addresses-denied",
+    "first-plug-starts", "first-unplug-stops", "second-plug-starts", "second-unplug-stops",
 )
 BOARDS = {"desk": "21.5", "shelf": "22.5", "bench": "23.5"}
 REOPEN_S = 2
@@ -249,6 +252,10 @@ def plug_console(
     for path in (pki.certificate("localhost"), pki.key("localhost")):
         shutil.copy(path, home)
     (home / "plan").write_text(f"CYCLES={CYCLES}\n")
+    for heading, name in (("Only these addresses", "addresses.conf"),
+                          ("Start when a board is plugged in", "start.rules")):
+        (home / name).write_text(manual.blocks(heading)[0])
+    (home / "bound.conf").write_text("[Unit]\nBindsTo=dev-ttyACM0.device\n")
     for source in (machine.PARTS / "plug-test", machine.PARTS / "mosquitto.conf", kernel.gpio_sim,
                    *kernel.dht11, machine.helper(cache, "dht11_sensor"),
                    machine.helper(cache, "board")):
