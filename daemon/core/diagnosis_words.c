@@ -517,11 +517,12 @@ static const struct wording {
       "Correct mqtt.username and mqtt.password_file; they are read anew at each try." },
     { CAUSE_UNKNOWN_USER, NULL,
       "our certificate {own} is good, but the broker has no user {user} ({connack})",
-      "Add the user (rabbitmqctl add_user {user} with any password, then clear_password {user}), "
-      "or let the broker take names from certificates (mqtt.ssl_cert_login = true)." },
+      "Add the user on the broker (sudo conf/rabbitmq/provision gateway {user}), or let it take "
+      "names from certificates (mqtt.ssl_cert_login = true)." },
     { CAUSE_NOT_AUTHORISED, NULL,
       "the broker knows the user {user}, and lets it do nothing ({connack})",
-      "Give it permissions on the broker's virtual host (rabbitmqctl set_permissions)." },
+      "Give it a gateway's permissions on the broker (sudo conf/rabbitmq/provision gateway "
+      "{user})." },
     { CAUSE_PROTOCOL_UNSUPPORTED, NULL, "the broker does not speak MQTT 3.1.1 ({connack})",
       "Use a broker that does; all current ones do." },
     { CAUSE_BROKER_UNAVAILABLE, NULL, "the broker says that it cannot serve just now ({connack})",
@@ -550,9 +551,8 @@ static const struct wording {
       "Check that the user {user} may write to the exchange amq.topic (rabbitmqctl "
       "list_user_permissions {user}), and that the queues can take it. Readings are kept." },
     { CAUSE_PUBLISH_FORBIDDEN, NULL, "the broker closes the connection when we publish to {topic}",
-      "Let the user {user} write to amq.topic (rabbitmqctl set_permissions), and there to this "
-      "topic (set_topic_permissions); a gateway of another name than its user's is refused. "
-      "Readings are kept." },
+      "Give the user {user} a gateway's permissions on the broker (sudo conf/rabbitmq/provision "
+      "gateway {user}); a gateway of another name than its user's is refused. Readings are kept." },
     { CAUSE_CONNECTION_LOST, NULL, "the connection was lost{(detail)}",
       "Nothing to do if it comes back by itself. Readings are kept." },
 };

@@ -159,7 +159,7 @@ void authority_revoke(const struct authority *authority, const char *certificate
                       int64_t ends_s, const char *crl_path) {
     X509_CRL *list = X509_CRL_new();
     ASN1_TIME *begin = ASN1_TIME_set(NULL, time(NULL) - DAY_S * 2);
-    ASN1_TIME *end = ASN1_TIME_set(NULL, time(NULL) + (ends_s ? ends_s : 30 * DAY_S));
+    ASN1_TIME *end = ASN1_TIME_set(NULL, time(NULL) + (time_t)(ends_s ? ends_s : 30 * DAY_S));
     FILE *file;
 
     cr_assert(list && begin && end);

@@ -158,7 +158,7 @@ int nanosleep(const struct timespec *time, struct timespec *rest) {
 }
 
 int usleep(useconds_t us) {
-    const struct timespec time = { us / 1000000, (long)(us % 1000000) * 1000 };
+    const struct timespec time = { (time_t)(us / 1000000), (long)(us % 1000000) * 1000 };
 
     return nanosleep(&time, NULL);
 }

@@ -476,7 +476,7 @@ def add_password_user(scene: Scene, password: str) -> None:
 
 MQTT_SAYS_NO = [
     Row("rabbitmq: user that it does not know", "unknown-user", log_in_as("stranger", add=False),
-        ["our certificate CN=stranger is good", "no user stranger (CONNACK 4)", "add_user stranger"],
+        ["our certificate CN=stranger is good", "no user stranger (CONNACK 4)", "provision gateway stranger"],
         lambda scene: scene.site.install(scene.bench.client)),
     Row("rabbitmq: wrong password, no certificate", "unknown-user",
         lambda scene: add_password_user(scene, "wrong"),
@@ -538,10 +538,10 @@ THEN_NOTHING = [
         settings={"timeouts": {"puback_s": 1}}, attempts=1)
     if version() < (4,) else
     Row("rabbitmq: no permission to write", "publish-forbidden", take_write_permission,
-        ["when we publish to gateways/quiet-pi", "set_permissions"], None,
+        ["when we publish to gateways/quiet-pi", "provision gateway quiet-pi"], None,
         first=["connection-lost"], attempts=2),
     Row("rabbitmq: no permission for the topic", "publish-forbidden", forbid_topics,
-        ["when we publish to gateways/muted-pi", "set_topic_permissions"], None,
+        ["when we publish to gateways/muted-pi", "provision gateway muted-pi"], None,
         first=["connection-lost"], attempts=2),
 ]
 
