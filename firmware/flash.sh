@@ -204,7 +204,7 @@ holder_of() { # PORT
             return
         fi
     done < <(ports)
-    # All who open a port rightly lock it. Opening restarts the board, as flashing does.
+    # All who open a port rightly lock it. Opening may restart the board, as flashing does.
     flock --nonblock "$1" true 2>/dev/null || echo "?"
 }
 
@@ -274,6 +274,7 @@ flash() {
 wait_for_hello() { # NODE
     local line deadline=$((SECONDS + hello_s))
     while [ "$SECONDS" -lt "$deadline" ]; do
+        printf '?' >&3 # opening a port that sensorgw has had open restarts no board any more
         IFS= read -r -t 1 -u 3 line || continue
         if [[ $line =~ \$SGW1,H,${1:-[0-9]+},[0-9]+,[0-9]+, ]]; then
             return 0

@@ -96,7 +96,8 @@ static void tell_failure(const struct question *question, const struct attempt *
 static void tell_success(const struct question *question, const struct attempt *attempt,
                          const char *topic) {
     const struct check *check = question->check;
-    int length = (int)(strrchr(topic, '/') - topic) + 1;
+    const char *slash = strrchr(topic, '/');
+    int length = (int)(slash ? slash + 1 - topic : (ptrdiff_t)strlen(topic));
 
     warn_of_expiry(question, attempt);
     if (check->may_publish)

@@ -16,11 +16,6 @@
 
 enum { QUESTIONS = 4 };
 
-static inline sd_event *loop_free(sd_event *loop) {
-    return sd_event_unref(loop);
-}
-DEFINE_CLEANUP(sd_event, loop_free);
-
 struct question {
     sd_event *loop;
     bool is_answered;
@@ -139,7 +134,7 @@ static void tell_answer(const struct check *check, const struct source_settings 
 }
 
 static void ask_and_tell(const struct check *check, const struct source_settings *source) {
-    CLEANUP(loop_freep) sd_event *loop = NULL;
+    CLEANUP(sd_event_unrefp) sd_event *loop = NULL;
     const struct probe_driver *driver = probe_find(source->driver);
     struct question question = { .is_answered = false };
     int r = sd_event_new(&loop);

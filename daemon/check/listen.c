@@ -10,11 +10,6 @@
 
 enum { CHUNK_SIZE = 512, ASK_AGAIN_MS = 3000 };
 
-static inline sd_event *loop_free(sd_event *loop) {
-    return sd_event_unref(loop);
-}
-DEFINE_CLEANUP(sd_event, loop_free);
-
 /* The listeners and the loop that they share. */
 struct round {
     sd_event *loop;
@@ -134,7 +129,7 @@ static int turn(struct round *round) {
 }
 
 int listen_all(struct listener *listeners, size_t count) {
-    CLEANUP(loop_freep) sd_event *loop = NULL;
+    CLEANUP(sd_event_unrefp) sd_event *loop = NULL;
     struct round round = { .listeners = listeners, .count = count };
     int r = sd_event_new(&loop);
 

@@ -11,8 +11,8 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
-#include "check/database.h"
 #include "check/links.h"
+#include "io/spool_file.h"
 
 static const char link_name[] = "spool";
 static const char state_folder[] = "/var/lib/sensorgw";
@@ -121,8 +121,9 @@ static uint64_t check_room(const struct check *check, const char *folder) {
 
 /* "..., 12 readings wait"; "" when nothing is known of it. Returns whether the spool is sound. */
 static bool count_waiting(const struct check *check, char *text, size_t size) {
+    CLEANUP(spool_file_closep) struct spool_file *file = NULL;
     const cJSON *waiting = cJSON_GetObjectItem(check->state, "waiting");
-    uint64_t count;
+    struct spool_summary summary;
     int r;
 
     text[0] = '\0';
@@ -131,9 +132,15 @@ static bool count_waiting(const struct check *check, char *text, size_t size) {
             (void)snprintf(text, size, ", %.0f readings wait", waiting->valuedouble);
         return true;
     }
-    r = database_count(check->config->spool.path, &count);
+    r = spool_file_look(check->config->spool.path, &file, &summary);
     if (r == 0)
-        (void)snprintf(text, size, ", %llu readings wait", (unsigned long long)count);
+        (void)snprintf(text, size, ", %llu readings wait", (unsigned long long)summary.waiting);
+    if (r == -EPROTONOSUPPORT) {
+        findings_add(check->findings, link_name, VERDICT_ERROR, CAUSE_SPOOL_READONLY,
+                     "a newer sensorgw wrote %s", check->config->spool.path);
+        findings_cure(check->findings, "install that version again, or move the file away");
+        return false;
+    }
     if (r != -EUCLEAN)
         return true;
     findings_add(check->findings, link_name, VERDICT_ERROR, CAUSE_SPOOL_CORRUPT,

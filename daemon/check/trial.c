@@ -11,7 +11,7 @@
 #include "io/link.h"
 #include "io/loop.h"
 
-enum { NO_MESSAGE = -1, PASSWORD_SIZE = 1024 };
+enum { NO_MESSAGE = -1 };
 
 static const char message[] = "{\"check\":true}";
 
@@ -36,11 +36,6 @@ struct trial {
     bool is_acknowledged;
     bool is_lost;
 };
-
-static inline sd_event *loop_free(sd_event *loop) {
-    return sd_event_unref(loop);
-}
-DEFINE_CLEANUP(sd_event, loop_free);
 
 /* Turns the loop until it is so. Returns 0; -ENOTCONN; -ETIMEDOUT; or the loop's error. */
 static int wait_for(struct trial *trial, const bool *is_so, uint64_t patience_us) {
@@ -137,8 +132,7 @@ static int open_link(struct trial *trial, const char *address, struct tls *tls) 
         .keepalive_s = publisher->keepalive_s,
         .window = 1,
     };
-    int r = attempt_read_password(&trial->attempt, publisher->password_file, password,
-                                  sizeof(password));
+    int r = attempt_read_password(&trial->attempt, publisher->password_file, password);
 
     if (r == 0)
         r = link_new(trial->loop, &link, address, trial->settings->broker->port, tls_context(tls),
@@ -219,7 +213,7 @@ static int try_all(struct trial *trial, struct attempt *ret) {
 
 int trial_make(const struct trial_settings *settings, char topic[static TOPIC_SIZE],
                struct attempt *ret) {
-    CLEANUP(loop_freep) sd_event *loop = NULL;
+    CLEANUP(sd_event_unrefp) sd_event *loop = NULL;
     struct trial *trial = calloc(1, sizeof(*trial));
     int r = trial ? sd_event_new(&loop) : -ENOMEM;
 

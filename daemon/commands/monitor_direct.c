@@ -17,11 +17,6 @@
 #define GPIO_PREFIX "gpio:"
 #define IIO_PREFIX "iio:"
 
-static inline sd_event *loop_free(sd_event *loop) {
-    return sd_event_unref(loop);
-}
-DEFINE_CLEANUP(sd_event, loop_free);
-
 struct monitor {
     const struct monitor_direct_options *options;
     const struct probe_driver *driver;
@@ -135,7 +130,7 @@ static bool parse(char *name, struct source_settings *ret) {
 
 int monitor_direct(const struct monitor_direct_options *options) {
     CLEANUP(free_stringp) char *name = strdup(options->device);
-    CLEANUP(loop_freep) sd_event *loop = NULL;
+    CLEANUP(sd_event_unrefp) sd_event *loop = NULL;
     struct source_settings settings = { .name = "sensor",
                                         .place = options->device,
                                         .model = options->model };

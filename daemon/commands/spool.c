@@ -112,7 +112,7 @@ static void print_aside(const char *path) {
         glob(pattern, 0, NULL, &found) != 0)
         return;
     for (size_t i = 0; i < found.gl_pathc; i++)
-        (void)printf("set aside %s, %lld bytes: was corrupt; what could be read is salvaged\n",
+        (void)printf("set aside %s, %lld bytes: was corrupt; the journal says what was salvaged\n",
                      found.gl_pathv[i], size_of(found.gl_pathv[i], ""));
     globfree(&found);
 }
@@ -135,6 +135,8 @@ static int explain(const char *path, int error) {
         (void)fprintf(stderr, "sensorgw: there is no spool at %s yet\n", path);
     else if (error == -EUCLEAN)
         (void)fprintf(stderr, "sensorgw: %s is corrupt; the daemon will set it aside\n", path);
+    else if (error == -EPROTONOSUPPORT)
+        (void)fprintf(stderr, "sensorgw: a newer sensorgw wrote %s\n", path);
     else
         (void)fprintf(stderr, "sensorgw: cannot read %s: %s%s\n", path, strerror(-error),
                       error == -EACCES ? " (sudo sensorgw spool)" : "");
@@ -145,11 +147,8 @@ static int look(const struct config *config, bool wants_export) {
     CLEANUP(spool_file_closep) struct spool_file *file = NULL;
     struct export export = { .gateway = config->gateway };
     struct spool_summary summary;
-    struct stat status;
-    int r = stat(config->spool.path, &status) < 0 ? -errno : 0;
+    int r = spool_file_look(config->spool.path, &file, &summary);
 
-    if (r == 0)
-        r = spool_file_look(config->spool.path, &file, &summary);
     if (r == 0)
         r = clock_read_boot_id(export.boot_id);
     if (r < 0)

@@ -8,15 +8,9 @@
 #include "config/schema.h"
 #include "core/reading.h"
 #include "core/usb_name.h"
+#include "io/serial_port.h"
 
 enum { NODE_SUFFIX_LENGTH = 6 /* -65535 */, NODE_MAX = 65535 };
-
-/* bits/termios-baud.h */
-static const unsigned bauds[] = {
-    300,     600,     1200,    1800,    2400,    4800,    9600,    19200,
-    38400,   57600,   115200,  230400,  460800,  500000,  576000,  921600,
-    1000000, 1152000, 1500000, 2000000, 2500000, 3000000, 3500000, 4000000,
-};
 
 static const char *key_of(char key[static DOCUMENT_KEY_SIZE], size_t sensor, const char *name) {
     (void)snprintf(key, DOCUMENT_KEY_SIZE, "sensors[%zu].%s", sensor, name);
@@ -72,9 +66,8 @@ static void check_baud(struct config_document *document, size_t i) {
     unsigned baud = document->sensors[i].baud;
     const char *key = KEY_OF(i, "baud");
 
-    for (size_t j = 0; j < sizeof(bauds) / sizeof(*bauds); j++)
-        if (baud == 0 || baud == bauds[j])
-            return;
+    if (baud == 0 || serial_baud_is_supported(baud))
+        return;
     document_error(
         document, key,
         "%s must be a speed that serial ports have, such as 9600, 57600 or 115200, is %u", key,

@@ -246,7 +246,9 @@ static const struct catalogue_entry entries[] = {
     { "started", "6d49c9d8a6202e8e6cba2b799e3b3748", "sensorgw has started",
       "The sources are being opened and the broker is being looked for.", NULL },
     { "stopped", "7856881e0461ff9d46933030b63798fa", "sensorgw has stopped",
-      "Asked to end. What the broker had not acknowledged is in the spool.", NULL },
+      "Asked to end. What the broker had not acknowledged is in the spool, unless an entry just "
+      "before says that readings were dropped.",
+      NULL },
     { "connected", "c3a0f2b94d1e4c55a7d16b8e90f5217c", "Connected to a broker",
       "TLS stands as configured, and the broker has accepted us; the fields name the "
       "version and the cipher.",

@@ -7,8 +7,8 @@
  *
  *     ____          ____ __ ______          __
  *         |________|    |__|  |__|   ...   |__|      release, 80 us low, 80 us high, then 40 bits,
- *         1             2     3           42          each 50 us low and 26 us (0) or 70 us (1)
- * high
+ *         1             2     3           42          each 50 us low, then high for
+ *                                                     26 us (0) or 70 us (1)
  *
  * From one falling edge to the next a bit takes about 76 us or 120 us, so the short pulses between
  * need not be seen. What comes first is what a busy kernel loses, so bits are counted from the last

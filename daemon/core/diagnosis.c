@@ -49,10 +49,12 @@ void attempt_reset(struct attempt *attempt) {
     attempt->local = CAUSE_NONE;
     attempt->file[0] = '\0';
     attempt->detail[0] = '\0';
+    attempt->file_is_password = false;
     attempt->error = 0;
     attempt->resolve_error = 0;
     attempt->timed_out = false;
     attempt->keepalive_failed = false;
+    attempt->farewell = false;
     attempt->distrust = DISTRUST_NONE;
     attempt->refused = (struct certificate_facts){ 0 };
     attempt->authority = (struct certificate_facts){ 0 };

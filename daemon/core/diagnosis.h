@@ -85,7 +85,7 @@ struct attempt {
     char broker[FACTS_LIST_SIZE]; /* "host:port" */
     char name[FACTS_NAME_SIZE];   /* to be proved */
     char address[64];
-    const char *versions; /* allowed: "TLSv1.2", "TLSv1.2 to TLSv1.3" */
+    const char *versions; /* allowed: "TLSv1.2 only", "TLSv1.2 to TLSv1.3" */
     const char *ciphers;  /* offered for TLS 1.2 */
     const char *ciphersuites;
     const char *gateway;
@@ -100,6 +100,7 @@ struct attempt {
     enum cause local; /* what is wrong with our own files */
     char file[FACTS_LIST_SIZE];
     char detail[FACTS_NAME_SIZE]; /* the library's words: an errno's or OpenSSL's */
+    bool file_is_password;        /* it is there, and holds none that can be used */
     int error;                    /* errno, positive; 0: none */
     int resolve_error;            /* EAI_*; 0: none */
     bool timed_out;               /* our deadline for this phase passed */

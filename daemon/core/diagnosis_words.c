@@ -324,6 +324,10 @@ static bool is_forbidden(const struct attempt *attempt) {
     return attempt->error == EACCES;
 }
 
+static bool is_password(const struct attempt *attempt) {
+    return attempt->file_is_password;
+}
+
 static bool has_connack(const struct attempt *attempt) {
     return attempt->connack > 0;
 }
@@ -498,6 +502,8 @@ static const struct wording {
     { CAUSE_UNREADABLE_FILE, is_forbidden, "{file} may not be read by the service's user",
       "chown root:sensorgw {file}; chmod 0640 {file}; the folders above it must be open to the "
       "group too." },
+    { CAUSE_UNREADABLE_FILE, is_password, "mqtt.password_file {file} cannot be used{(detail)}",
+      "The password, or the token, stands alone on its first line." },
     { CAUSE_UNREADABLE_FILE, NULL, "{file} cannot be used{(detail)}",
       "It must be whole, and in PEM form: it begins with -----BEGIN." },
     { CAUSE_BAD_PASSPHRASE, NULL, "tls.key {file} cannot be decrypted: {detail}",

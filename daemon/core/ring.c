@@ -16,11 +16,13 @@ bool ring_is_full(const struct ring *ring) {
     return ring->last + 1 - ring->first == ring->capacity;
 }
 
-void ring_push(struct ring *ring, uint32_t prefix, const struct reading *reading) {
+void ring_push(struct ring *ring, uint32_t prefix, uint64_t accepted_us,
+               const struct reading *reading) {
     assert(!ring_is_full(ring));
     ring->last++;
     ring->slots[ring->last % ring->capacity] = (struct ring_slot){
         .reading = *reading,
+        .accepted_us = accepted_us,
         .prefix = prefix,
     };
 }

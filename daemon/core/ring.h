@@ -15,7 +15,8 @@
 
 struct ring_slot {
     struct reading reading;
-    uint32_t prefix; /* of its id */
+    uint64_t accepted_us; /* CLOCK_BOOTTIME */
+    uint32_t prefix;      /* of its id */
     bool is_acknowledged;
 };
 
@@ -33,7 +34,8 @@ void ring_init(struct ring *ring, struct ring_slot *slots, size_t capacity, uint
 bool ring_is_full(const struct ring *ring);
 
 /* Gives a reading the next number: with the prefix, its id. The ring must not be full. */
-void ring_push(struct ring *ring, uint32_t prefix, const struct reading *reading);
+void ring_push(struct ring *ring, uint32_t prefix, uint64_t accepted_us,
+               const struct reading *reading);
 
 /* Lets the oldest go. The ring must not be empty. */
 void ring_pop(struct ring *ring);

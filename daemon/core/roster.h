@@ -24,7 +24,6 @@ struct roster {
     const struct conditioning_rules *rules; /* borrowed; NULL: none */
     struct board *boards;
     size_t count;
-    size_t capacity;
     size_t unnamed;
     size_t unnamed_max;
     bool stands_in;    /* boards[0] was not heard: it stands for whichever comes */

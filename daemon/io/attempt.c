@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "cleanup.h"
 #include "io/clock.h"
 
 static const char *describe_versions(const struct tls_settings *settings) {
@@ -50,10 +51,19 @@ static int refuse(struct attempt *attempt, enum cause cause, const char *path, c
     return -EACCES;
 }
 
-int attempt_read_password(struct attempt *attempt, const char *path, char *password, size_t size) {
+/* What is wrong with the password as it was read; NULL: nothing. */
+static const char *fault_of(const char *password) {
+    if (password[strcspn(password, "\r\n")] == '\0' && strlen(password) + 1 == PASSWORD_SIZE)
+        return "its first line is too long";
+    return strcspn(password, "\r\n") == 0 ? "its first line is empty" : NULL;
+}
+
+int attempt_read_password(struct attempt *attempt, const char *path,
+                          char password[static PASSWORD_SIZE]) {
+    CLEANUP(close_filep) FILE *file = NULL;
     struct stat status;
     char mode[16];
-    FILE *file;
+    const char *fault;
 
     password[0] = '\0';
     if (!path)
@@ -61,13 +71,16 @@ int attempt_read_password(struct attempt *attempt, const char *path, char *passw
     file = fopen(path, "re");
     if (!file || fstat(fileno(file), &status) < 0) {
         attempt->error = errno;
-        if (file)
-            (void)fclose(file);
         return refuse(attempt, CAUSE_UNREADABLE_FILE, path, strerror(attempt->error));
     }
     (void)snprintf(mode, sizeof(mode), "mode %04o", status.st_mode & 07777);
-    if (!(status.st_mode & 0027) && fgets(password, (int)size, file))
-        password[strcspn(password, "\r\n")] = '\0';
-    (void)fclose(file);
-    return status.st_mode & 0027 ? refuse(attempt, CAUSE_KEY_PERMISSIONS, path, mode) : 0;
+    if (status.st_mode & 0027)
+        return refuse(attempt, CAUSE_KEY_PERMISSIONS, path, mode);
+    (void)!fgets(password, PASSWORD_SIZE, file);
+    fault = fault_of(password);
+    attempt->file_is_password = fault != NULL;
+    if (fault)
+        return refuse(attempt, CAUSE_UNREADABLE_FILE, path, fault);
+    password[strcspn(password, "\r\n")] = '\0';
+    return 0;
 }

@@ -5,10 +5,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/major.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include "cleanup.h"
 
@@ -21,8 +23,16 @@ static bool is_in_dev(int folder, const char *name) {
     return n >= (ssize_t)sizeof(dev) - 1 && memcmp(target, dev, sizeof(dev) - 1) == 0;
 }
 
+/* Every container counts its pseudo terminals from 0: these are one device in one /dev/pts only. */
+static bool is_same_device(const struct stat *a, const struct stat *b) {
+    bool is_pty = major(a->st_rdev) >= UNIX98_PTY_SLAVE_MAJOR &&
+                  major(a->st_rdev) < UNIX98_PTY_SLAVE_MAJOR + UNIX98_PTY_MAJOR_COUNT;
+
+    return a->st_rdev == b->st_rdev && (!is_pty || a->st_dev == b->st_dev);
+}
+
 /* Returns 1, 0, or -EPERM where we may not look. */
-static int process_holds(const char *pid, dev_t device) {
+static int process_holds(const char *pid, const struct stat *device) {
     CLEANUP(close_folderp) DIR *files = NULL;
     char path[64];
     struct dirent *entry;
@@ -35,7 +45,7 @@ static int process_holds(const char *pid, dev_t device) {
     while ((entry = readdir(files)))
         if (is_in_dev(dirfd(files), entry->d_name) &&
             fstatat(dirfd(files), entry->d_name, &status, 0) == 0 && S_ISCHR(status.st_mode) &&
-            status.st_rdev == device)
+            is_same_device(&status, device))
             return 1;
     return 0;
 }
@@ -75,7 +85,7 @@ int holder_find(const char *path, struct holder *ret) {
         return -EPERM;
     while ((entry = readdir(processes))) {
         pid_t pid = isdigit((unsigned char)entry->d_name[0]) ? (pid_t)atoi(entry->d_name) : 0;
-        int r = pid > 0 && pid != getpid() ? process_holds(entry->d_name, status.st_rdev) : 0;
+        int r = pid > 0 && pid != getpid() ? process_holds(entry->d_name, &status) : 0;
 
         if (r > 0) {
             ret->pid = pid;

@@ -2,7 +2,8 @@
 #pragma once
 
 /*
- * One call that can block, on a thread of its own: name resolution, syncing, checkpointing.
+ * One call that can block, on a thread of its own: name resolution, syncing, checkpointing,
+ * salvaging, the kernel's sensors.
  *
  * The thread owns nothing but the job's data and answers by eventfd. A job that is freed before it
  * has finished goes on alone and releases its data when it does: a stuck name server holds up

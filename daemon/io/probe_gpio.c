@@ -16,9 +16,7 @@
  * An answer takes 5 ms, and the kernel keeps its edges: waking once is enough, not for each of
  * them. All steps are timers.
  */
-#define PULL_US                                                                       \
-    UINT64_C(18500) /* 18 to 20 ms, as the kernel's own driver has it for both models \
-                     */
+#define PULL_US UINT64_C(18500) /* the kernel's own driver has 18 to 20 ms for both models */
 #define LISTEN_US UINT64_C(12000)
 #define LISTEN_AGAIN_US UINT64_C(40000) /* on a busy machine the edges come late */
 

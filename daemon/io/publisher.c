@@ -200,7 +200,7 @@ static void on_resolved(const struct addresses *addresses, void *userdata) {
 }
 
 static void resolve(struct publisher *publisher) {
-    if (publisher->state == UPLINK_RESOLVING && publisher->next_attempt_us > 0)
+    if (publisher->next_attempt_us > 0)
         publisher->broker = 0; /* every round starts at the first */
     publisher->next_attempt_us = 0;
     find_name(publisher);
@@ -221,7 +221,7 @@ static int try_to_connect(struct publisher *publisher) {
     const struct publisher_settings *settings = publisher->settings;
     struct link_calls calls = { on_link_event, publisher_on_acknowledged, publisher_on_idle,
                                 publisher };
-    char password[1024];
+    char password[PASSWORD_SIZE];
     struct link_settings link = {
         .client_id = publisher->client_id,
         .username = settings->username,
@@ -236,8 +236,7 @@ static int try_to_connect(struct publisher *publisher) {
                              &publisher->attempt, &tls);
 
     if (r == 0)
-        r = attempt_read_password(&publisher->attempt, settings->password_file, password,
-                                  sizeof(password));
+        r = attempt_read_password(&publisher->attempt, settings->password_file, password);
     if (r == 0)
         r = link_new(publisher->loop, &link, publisher->addresses.text[publisher->address],
                      broker_of(publisher)->port, tls_context(tls), &publisher->attempt, &calls,

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/topic.h"
 #include "io/loop.h"
 
 enum { ROWS = 32 }; /* published in one turn of the loop: boards are read in between */

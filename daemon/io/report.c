@@ -165,6 +165,7 @@ int report_default_path(char *path, size_t size) {
 static int write_file(const char *path, const char *text) {
     char fresh[4096];
     size_t length = strlen(text);
+    ssize_t n;
     int fd;
     int r = 0;
 
@@ -174,8 +175,9 @@ static int write_file(const char *path, const char *text) {
     if (fd < 0)
         return -errno;
     (void)fchmod(fd, 0644); /* for `sensorgw status`, whatever the umask: the service's is 0077 */
-    if (write(fd, text, length) != (ssize_t)length)
-        r = errno > 0 ? -errno : -EIO;
+    n = write(fd, text, length);
+    if (n < 0 || (size_t)n < length)
+        r = n < 0 ? -errno : -ENOSPC;
     (void)close(fd);
     if (r == 0 && rename(fresh, path) < 0)
         r = -errno;

@@ -4,8 +4,7 @@
 /*
  * Boards on a serial port. One object per configured source, and all of its state is in it.
  *
- *     looking --open--> reading --hang-up--> looking        (once a second, for as long as it
- * takes)
+ *     looking (once a second, for as long as it takes) --open--> reading --hang-up--> looking
  *
  * A port that is not there is no error. io/boards.h takes what it brings.
  */

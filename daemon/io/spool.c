@@ -39,9 +39,11 @@ static uint64_t ready(const struct spool *spool) {
 
 void spool_arm(struct spool *spool) {
     const struct due *due = &spool->due;
-    uint64_t at_us = lower(lower(due->settle_us, due->retry_us), due->hold_us);
+    uint64_t at_us = due->retry_us; /* on a sick disk all else waits for that */
 
-    if (!spool_disk_is_busy(spool->disk)) /* its end looks for what is to be done next */
+    if (!spool_is_sick(spool))
+        at_us = lower(due->settle_us, due->hold_us);
+    if (!spool_is_sick(spool) && !spool_disk_is_busy(spool->disk)) /* its end looks for the next */
         at_us = lower(at_us, due->sync_us);
     if (at_us == NEVER)
         loop_disarm(spool->timer);
@@ -125,7 +127,7 @@ static void hold(struct spool *spool) {
     oldest = ring_at(&spool->ring, spool->written + 1);
     if (!oldest)
         return;
-    until_us = oldest->reading.taken_us + hold_for_us;
+    until_us = oldest->accepted_us + hold_for_us;
     if (loop_now_us() >= until_us)
         write_soon(spool);
     else
@@ -159,7 +161,7 @@ static int on_timer(sd_event_source *source, uint64_t due_us, void *userdata) {
         try_the_disk(spool);
     if (now_us >= spool->due.hold_us)
         hold(spool);
-    if (now_us >= spool->due.settle_us)
+    if (!spool_is_sick(spool) && now_us >= spool->due.settle_us)
         spool_write_out(spool);
     spool_start_disk_task(spool);
     spool_arm(spool);
@@ -226,13 +228,21 @@ int spool_new(sd_event *loop, const struct spool_settings *settings, struct spoo
     return 0;
 }
 
+/* What the disk would not take to the last goes with this process. */
+static void give_up_memory(struct spool *spool) {
+    for (uint64_t number = spool->written + 1; number <= spool->ring.last; number++)
+        spool->dropped += !ring_at(&spool->ring, number)->is_acknowledged;
+    spool_say_dropped(spool);
+}
+
 struct spool *spool_free(struct spool *spool) {
     bool was_open;
 
     if (!spool)
         return NULL;
     was_open = spool->file != NULL;
-    spool->rescue = spool_rescue_free(spool->rescue);
+    give_up_memory(spool);
+    spool_end_rescue(spool);
     spool->disk = spool_disk_free(spool->disk);
     (void)sd_event_source_disable_unref(spool->turn_end);
     (void)sd_event_source_disable_unref(spool->timer);
@@ -280,16 +290,17 @@ static void make_room_in_memory(struct spool *spool) {
 
 void spool_append(const struct reading *reading, void *userdata) {
     struct spool *spool = userdata;
+    uint64_t now_us = loop_now_us();
 
     if (ring_is_full(&spool->ring))
         make_room_in_memory(spool);
-    ring_push(&spool->ring, spool->prefix, reading);
+    ring_push(&spool->ring, spool->prefix, now_us, reading);
     spool->accepted++;
     spool->waiting++;
     if (!holds_in_memory(spool))
         write_soon(spool);
     else if (spool->due.hold_us == NEVER) {
-        spool->due.hold_us = reading->taken_us + hold_for_us;
+        spool->due.hold_us = now_us + hold_for_us;
         spool_arm(spool);
     }
 }
@@ -311,8 +322,10 @@ static size_t read_ring(struct spool *spool, uint64_t after, struct spooled *row
     for (uint64_t number = after + 1; number <= last && count < max; number++) {
         struct spool_row row = spool_row_of(spool, number);
 
-        if (!ring_at(&spool->ring, number)->is_acknowledged)
-            stamp(spool, &row, &rows[count++]);
+        if (!ring_at(&spool->ring, number)->is_acknowledged) {
+            stamp(spool, &row, &rows[count]);
+            rows[count++].accepted_us = ring_at(&spool->ring, number)->accepted_us;
+        }
         spool->shown = higher(spool->shown, number);
     }
     return count;
@@ -396,7 +409,7 @@ void spool_acknowledge(struct spool *spool, uint64_t number) {
         spool->waiting--;
     if (spool->waiting == 0) /* nothing that a crash or a power cut could take */
         spool->due.sync_us = spool->due.hold_us = NEVER;
-    if (number <= spool->filed && spool->settling_count < SPOOL_RING + SPOOL_IN_FLIGHT)
+    if (number <= spool->filed && spool->settling_count < SPOOL_SETTLING)
         settle_later(spool, number);
     if (holds_in_memory(spool))
         pass_acknowledged(spool);

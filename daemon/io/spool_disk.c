@@ -76,6 +76,10 @@ struct spool_disk *spool_disk_free(struct spool_disk *disk) {
     return NULL;
 }
 
+void spool_disk_forget(struct spool_disk *disk) {
+    disk->job = job_free(disk->job);
+}
+
 bool spool_disk_is_busy(const struct spool_disk *disk) {
     return disk->job != NULL;
 }

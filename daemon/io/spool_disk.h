@@ -28,6 +28,9 @@ int spool_disk_new(sd_event *loop, const char *path,
 struct spool_disk *spool_disk_free(struct spool_disk *disk);
 DEFINE_CLEANUP(struct spool_disk, spool_disk_free);
 
+/* Lets a task under way end by itself: nobody is told of it. */
+void spool_disk_forget(struct spool_disk *disk);
+
 bool spool_disk_is_busy(const struct spool_disk *disk);
 
 /* Returns 0; -EBUSY while another runs; or why the thread cannot be made. */

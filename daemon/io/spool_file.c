@@ -159,6 +159,13 @@ static int read_integer(struct spool_file *file, const char *sql, int64_t *ret) 
     return r;
 }
 
+/* 0: nobody has written to it yet. */
+static int read_format(struct spool_file *file, int64_t *ret) {
+    int r = read_integer(file, "PRAGMA user_version", ret);
+
+    return r == 0 && *ret > FORMAT ? -EPROTONOSUPPORT : r;
+}
+
 static int set_up(struct spool_file *file) {
     char pragmas[256];
     int64_t format = 0;
@@ -172,11 +179,9 @@ static int set_up(struct spool_file *file) {
     r = execute(file, pragmas);
     if (r < 0)
         return r;
-    r = read_integer(file, "PRAGMA user_version", &format);
+    r = read_format(file, &format);
     if (r < 0)
         return r;
-    if (format > FORMAT)
-        return -EPROTONOSUPPORT;
     if (format == FORMAT)
         return 0;
     (void)snprintf(pragmas, sizeof(pragmas), "PRAGMA application_id=%d; PRAGMA user_version=%d;",
@@ -304,18 +309,26 @@ static int render_uri(const char *path, const char *options, char *uri, size_t s
 int spool_file_look(const char *path, struct spool_file **ret, struct spool_summary *ret_summary) {
     CLEANUP(spool_file_closep) struct spool_file *file = calloc(1, sizeof(*file));
     char uri[3 * PATH_MAX];
+    struct stat status;
+    int64_t format;
     int code;
     int r;
 
     if (!file)
         return -ENOMEM;
+    if (stat(path, &status) < 0)
+        return -errno;
+    if (status.st_size == 0)
+        return -ENOENT; /* made, and not yet filled */
     r = render_uri(path, has_log(path) ? "?mode=ro" : "?mode=ro&immutable=1", uri, sizeof(uri));
     if (r < 0)
         return r;
     code = sqlite3_open_v2(uri, &file->database, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, NULL);
     if (code != SQLITE_OK)
         return result_of(file, code);
-    r = prepare_all(file);
+    r = read_format(file, &format);
+    if (r == 0)
+        r = prepare_all(file);
     if (r == 0)
         r = summarise(file, ret_summary);
     if (r < 0)

@@ -2,12 +2,12 @@
 #pragma once
 
 /*
- * The spool's SQLite database: what is in it and how it is written. io/spool.c decides when.
+ * The spool's SQLite database: what is in it and how it is written. io/spool_write.c decides when.
  *
- * Write-ahead log, one writer, small pages. Nothing here syncs but a checkpoint: synchronous=NORMAL
- * with automatic checkpoints off never flushes inside a commit, except once at the head of each new
- * log. The database file and its -shm are never opened or closed by hand: that would drop SQLite's
- * POSIX locks. The -wal has none.
+ * Write-ahead log, one writer, small pages. A commit does not sync: synchronous=NORMAL with
+ * automatic checkpoints off flushes once at the head of each new log, and otherwise only when it is
+ * asked to. The database file and its -shm are never opened or closed by hand: that would drop
+ * SQLite's POSIX locks. The -wal has none.
  *
  * Source: "How To Corrupt An SQLite Database File", section 2.2; "Write-Ahead Logging".
  */
@@ -60,7 +60,9 @@ DEFINE_CLEANUP(struct spool_file, spool_file_close);
 
 /*
  * Opens path to read only, leaving nothing behind. For other processes than the daemon alone:
- * closing it drops the locks of whoever has it open in the same one. Errors as spool_file_open.
+ * closing it drops the locks of whoever has it open in the same one. Errors as spool_file_open, and
+ * -ENOENT.
+ * Source: sqlite.org, "Uniform Resource Identifiers" (immutable).
  */
 int spool_file_look(const char *path, struct spool_file **ret, struct spool_summary *ret_summary);
 

@@ -2,6 +2,7 @@
 #include "io/spool_parts.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -34,6 +35,12 @@ static const char *sentence_of(enum cause cause, int error) {
     if (error == -EPROTONOSUPPORT)
         return "a newer sensorgw wrote the spool, going on from memory. Install that version "
                "again, or move the file away";
+    if (error == -EBUSY)
+        return "another program has the spool: readings are kept in memory, and the oldest go "
+               "first when that is full. End it; it is tried again every few seconds";
+    if (error == -EEXIST)
+        return "the spool that has come back has numbers that memory has given out as well: "
+               "readings are kept in memory. Restart sensorgw, which tells them apart";
     if (cause == CAUSE_SPOOL_FULL)
         return "the disk is full: readings are kept in memory, and the oldest go first when that "
                "is full too. Make room; it is tried again every few seconds";
@@ -43,7 +50,7 @@ static const char *sentence_of(enum cause cause, int error) {
            "that is full. Mend the disk or the permissions; it is tried again every few seconds";
 }
 
-static void say_dropped(struct spool *spool) {
+void spool_say_dropped(struct spool *spool) {
     uint64_t count = spool->dropped - spool->dropped_said;
 
     if (count > 0)
@@ -57,7 +64,7 @@ static void say_dropped(struct spool *spool) {
 void spool_set_cause(struct spool *spool, enum cause cause, int error) {
     if (spool->cause == cause)
         return;
-    say_dropped(spool);
+    spool_say_dropped(spool);
     spool->cause = cause;
     if (cause == CAUSE_NONE)
         log_warning(0, "the spool is written to disk again", { "PATH", spool->settings.path });
@@ -152,18 +159,6 @@ static int adopt(struct spool *spool, const struct spool_summary *summary) {
     return 0;
 }
 
-int spool_open(struct spool *spool) {
-    struct spool_summary summary;
-    int r = spool_file_open(spool->settings.path, &spool->file, &summary);
-
-    if (r < 0)
-        return r;
-    r = adopt(spool, &summary);
-    if (r < 0)
-        spool->file = spool_file_close(spool->file);
-    return r;
-}
-
 /* ---- a corrupt file ---- */
 
 /* The key of a boot of another file in this one; 0, which is nobody's, when it is not known. */
@@ -180,9 +175,9 @@ static int64_t adopt_boot(struct spool *spool, const struct spool_boot *boot) {
 static void on_rescued(const struct spool_row *row, const struct spool_boot *boot, void *userdata) {
     struct spool *spool = userdata;
     struct spool_row mine = *row;
-    int r = -ENOTCONN;
+    int r = row->reading.count == 0 ? -EBADMSG : -ENOTCONN;
 
-    if (spool->file) {
+    if (spool->file && r != -EBADMSG) {
         mine.boot = adopt_boot(spool, boot);
         r = spool_file_add(spool->file, &mine);
     }
@@ -202,6 +197,42 @@ static void on_rescue_over(uint64_t rescued, const char *aside, void *userdata) 
                 { "RESCUED", LOG_NUMBER((long long)rescued) }, { "SET_ASIDE", aside },
                 { "PATH", spool->settings.path });
     spool->rescue = spool_rescue_free(spool->rescue);
+    spool->aside[0] = '\0';
+}
+
+static void begin_rescue(struct spool *spool) {
+    int r;
+
+    if (spool->aside[0] == '\0' || spool->rescue)
+        return;
+    r = spool_rescue_new(spool->loop, spool->aside, spool->aside_before, on_rescued, on_rescue_over,
+                         spool, &spool->rescue);
+    if (r < 0)
+        log_warning(r, "cannot salvage the corrupt spool now", { "SET_ASIDE", spool->aside });
+}
+
+void spool_end_rescue(struct spool *spool) {
+    if (spool->aside[0] != '\0')
+        log_warning(0,
+                    "the corrupt spool was not salvaged to its end: the rest is in the file that "
+                    "was set aside, and only there",
+                    { "SET_ASIDE", spool->aside }, { "PATH", spool->settings.path });
+    spool->rescue = spool_rescue_free(spool->rescue);
+    spool->aside[0] = '\0';
+}
+
+int spool_open(struct spool *spool) {
+    struct spool_summary summary;
+    int r = spool_file_open(spool->settings.path, &spool->file, &summary);
+
+    if (r < 0)
+        return r;
+    r = adopt(spool, &summary);
+    if (r < 0)
+        spool->file = spool_file_close(spool->file);
+    else
+        begin_rescue(spool);
+    return r;
 }
 
 /* What the ring still has goes into the new file; what only the old one had is salvaged from it. */
@@ -210,11 +241,13 @@ static int start_anew(struct spool *spool) {
     uint64_t in_ring = 0;
     int r;
 
+    spool_disk_forget(spool->disk); /* what it does is for the old file */
     spool->file = spool_file_close(spool->file);
     r = spool_rescue_set_aside(spool->settings.path, aside, sizeof(aside));
     if (r < 0)
         return r;
-    spool->rescue = spool_rescue_free(spool->rescue);
+    spool_end_rescue(spool);
+    (void)snprintf(spool->aside, sizeof(spool->aside), "%s", aside);
     if (spool->ring.slots) {
         for (uint64_t number = spool->ring.first; number <= spool->ring.last; number++)
             in_ring += !ring_at(&spool->ring, number)->is_acknowledged;
@@ -223,18 +256,14 @@ static int start_anew(struct spool *spool) {
     } else {
         count_from(spool, blind_start(spool));
     }
+    spool->aside_before = spool->ring.first;
     spool->settling_count = 0;
     spool->buried = 0;
     spool->filed = spool->ring.first - 1;
     spool->dropped_from_file = spool->lost_after = spool->lost_to = 0;
-    r = spool_open(spool);
-    if (r < 0)
-        return r;
-    r = spool_rescue_new(spool->loop, aside, spool->ring.first, on_rescued, on_rescue_over, spool,
-                         &spool->rescue);
-    if (r < 0)
-        log_warning(r, "cannot salvage the corrupt spool now", { "SET_ASIDE", aside });
-    return 0;
+    spool->unsaved_drops = spool->dropped; /* the new file has counted none */
+    spool->due.settle_us = spool->due.sync_us = NEVER;
+    return spool_open(spool);
 }
 
 /* Memory goes on alone, and what it hands out the file does not know: under another prefix, lest

@@ -10,6 +10,7 @@
  */
 
 #include "core/cause.h"
+#include "core/in_flight.h"
 #include "core/ring.h"
 #include "io/spool.h"
 #include "io/spool_disk.h"
@@ -17,7 +18,8 @@
 #include "io/spool_lock.h"
 #include "io/spool_rescue.h"
 
-enum { SPOOL_IN_FLIGHT = 1024 }; /* acknowledgements that can still come when no more is read */
+/* What a sick disk cannot delete yet, and then what can still come when no more is read. */
+enum { SPOOL_SETTLING = SPOOL_RING + IN_FLIGHT_MAX };
 
 #define NEVER UINT64_MAX
 
@@ -35,7 +37,9 @@ struct spool {
     struct spool_lock *lock;        /* NULL while the disk refuses even that */
     struct spool_file *file;        /* NULL while the disk refuses */
     struct spool_disk *disk;
-    struct spool_rescue *rescue; /* of a corrupt file, until it has given what it can */
+    struct spool_rescue *rescue;  /* of the corrupt file, while it gives what it can */
+    char aside[SPOOL_ASIDE_SIZE]; /* the corrupt file, until it has; "": none */
+    uint64_t aside_before;        /* what is wanted of it */
     enum cause cause;
 
     /* Readings pass these in order: ring.last >= written >= synced; ring.first <= written + 1. */
@@ -54,7 +58,7 @@ struct spool {
     bool boot_is_unsaved;
     bool has_rewound; /* older readings have turned up */
 
-    uint64_t settling[SPOOL_RING + SPOOL_IN_FLIGHT]; /* acknowledged, with a row to be deleted */
+    uint64_t settling[SPOOL_SETTLING]; /* acknowledged, with a row to be deleted */
     size_t settling_count;
     uint64_t buried; /* the row kept for its number alone, 0: none */
 
@@ -110,7 +114,7 @@ void spool_on_disk_task_done(enum spool_disk_task task, uint64_t mark, int resul
 /* Eight digits that tell this count of readings from any other. */
 int spool_draw_prefix(uint32_t *ret);
 
-/* Opens the file, or makes it, and goes on from its last number. */
+/* Opens the file, or makes it, goes on from its last number, and salvages what was set aside. */
 int spool_open(struct spool *spool);
 
 /* Memory goes on alone, and the disk is tried again: at once with a new file if this one is
@@ -119,6 +123,12 @@ void spool_fail(struct spool *spool, int error);
 
 /* Says it, if it is another one. */
 void spool_set_cause(struct spool *spool, enum cause cause, int error);
+
+/* Leaves what was set aside as it is, and says so if there was more to salvage. */
+void spool_end_rescue(struct spool *spool);
+
+/* Says how many readings were dropped since it was last said. */
+void spool_say_dropped(struct spool *spool);
 
 /* Under SPOOL_OUTAGE memory alone knows the last number. */
 bool spool_file_knows_the_last(const struct spool *spool);

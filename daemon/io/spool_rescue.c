@@ -120,9 +120,7 @@ static void take(struct spool_rescue *rescue, const struct page *page) {
             rescue->before = row->number;
         else
             rescue->after = row->number;
-        if (row->reading.count == 0)
-            continue;
-        rescue->rescued++;
+        rescue->rescued += row->reading.count > 0;
         rescue->found(row, &page->boots[i], rescue->userdata);
     }
 }

@@ -26,7 +26,8 @@ struct spool_rescue;
 
 /*
  * before  rows of this number and above are left out: they are not the old daemon's
- * found   takes each row, and its boot; without an id that could not be read
+ * found   takes each row, without quantities if it is damaged, and its boot, without an id if that
+ *         could not be read
  * over    called once, when there is nothing more; may free the rescue
  */
 int spool_rescue_new(sd_event *loop, const char *aside, uint64_t before,

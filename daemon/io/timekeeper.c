@@ -39,10 +39,13 @@ static int on_answer(sd_bus_message *answer, void *userdata, sd_bus_error *error
     int is_synchronised = 0;
 
     if (!sd_bus_message_is_method_error(answer, NULL) &&
-        sd_bus_message_read(answer, "v", "b", &is_synchronised) > 0 && is_synchronised)
+        sd_bus_message_read(answer, "v", "b", &is_synchronised) > 0 && is_synchronised) {
         clock_believe_synchronised();
-    else
+        loop_arm(timekeeper->timer,
+                 loop_now_us()); /* to hang up: not here, which runs on the bus */
+    } else {
         ask_later(timekeeper);
+    }
     return 0;
 }
 
@@ -68,7 +71,7 @@ static int ask(struct timekeeper *timekeeper) {
 static int on_timer(sd_event_source *source, uint64_t due_us, void *userdata) {
     struct timekeeper *timekeeper = userdata;
 
-    hang_up(timekeeper); /* not in on_answer, which runs on it */
+    hang_up(timekeeper);
     if (!clock_look().synchronised && ask(timekeeper) < 0) {
         hang_up(timekeeper);
         ask_later(timekeeper);

@@ -479,7 +479,8 @@ Test(diagnosis, the_ciphers_offered_are_named) {
 }
 
 Test(diagnosis, cures_name_the_gateway_and_the_file) {
-    cr_expect_not_null(strstr(diagnosis_of(record_of("CONNACK 4")).cure, "provision gateway kitchen-pi"));
+    cr_expect_not_null(
+        strstr(diagnosis_of(record_of("CONNACK 4")).cure, "provision gateway kitchen-pi"));
     cr_expect_not_null(strstr(diagnosis_of(record_of("1.3: expired")).cure, "kitchen-pi"));
     cr_expect_not_null(
         strstr(diagnosis_of(record_of("key for all")).cure, "/etc/sensorgw/gateway.key"));

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "io/holder.h"
 
+#include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
@@ -100,6 +104,50 @@ Test(holder, of_others_is_not_visible_to_everyone) {
         cr_skip_test("only root can hold a port as somebody else");
     child = hold(pty.path);
     cr_expect_eq(find_as_nobody(pty.path), -EPERM);
+    release(child);
+}
+
+/* Opens the pseudo terminal of this number in a /dev/pts of our own. */
+static int open_elsewhere(int number) {
+    char path[32];
+
+    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+        mount("devpts", "/dev/pts", "devpts", 0, "newinstance,ptmxmode=0666") < 0)
+        return -errno;
+    for (int opened = -1; opened < number;) {
+        int master = open("/dev/pts/ptmx", O_RDWR | O_NOCTTY);
+        int locked = 0;
+
+        if (master < 0 || ioctl(master, TIOCGPTN, &opened) < 0 ||
+            ioctl(master, TIOCSPTLCK, &locked) < 0)
+            return -errno;
+    }
+    (void)snprintf(path, sizeof(path), "/dev/pts/%d", number);
+    return open(path, O_RDWR | O_NOCTTY);
+}
+
+/* A container's pts/3 has the device number of ours. */
+Test(holder, of_a_container_s_pseudo_terminal_does_not_hold_ours) {
+    struct pty pty = pty_new();
+    struct holder holder;
+    int ready[2];
+    int result = -1;
+    pid_t child;
+
+    if (geteuid() != 0)
+        cr_skip_test("only root can have another /dev/pts");
+    cr_assert_eq(pipe(ready), 0);
+    child = fork();
+    if (child == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        result = open_elsewhere(atoi(pty.path + strlen("/dev/pts/")));
+        (void)!write(ready[1], &result, sizeof(result));
+        for (;;)
+            (void)pause();
+    }
+    cr_assert_eq(read(ready[0], &result, sizeof(result)), sizeof(result));
+    cr_assert_geq(result, 0, "%s", strerror(-result));
+    cr_expect_leq(holder_find(pty.path, &holder), 0);
     release(child);
 }
 

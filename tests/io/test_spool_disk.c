@@ -3,6 +3,7 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
 
 #include "io/spool_file.h"
@@ -23,6 +24,17 @@ int fdatasync(int fd) {
     while (atomic_load(&syncs_hang))
         (void)poll(NULL, 0, 1);
     return 0;
+}
+
+static bool rename_fills_the_disk;
+
+int rename(const char *from, const char *to) {
+    int r = renameat(AT_FDCWD, from, AT_FDCWD, to);
+
+    if (rename_fills_the_disk)
+        bench_make_disk_sick();
+    rename_fills_the_disk = false;
+    return r;
 }
 
 /* ---- syncing ---- */
@@ -265,18 +277,22 @@ Test(spool_disk, goes_on_from_memory_when_the_disk_falls_sick) {
 
 Test(spool_disk, tries_a_sick_disk_again_and_again) {
     bench_open();
-    bench_make_disk_sick();
     bench_append_many(0, 1);
+    bench_make_disk_sick();
     for (unsigned i = 0; i < 5; i++) {
         bench_append_many(1 + i, 1);
         bench_wait_for_retry();
         cr_expect_neq(bench_status().cause, CAUSE_NONE);
     }
     cr_expect_lt(bench_turn_for(100), 5, "it is not tried all the time");
+    /* What a healthy disk would be asked to delete by and by. */
+    bench_acknowledge(1);
+    own_time_skip(6 * second_us);
+    cr_expect_lt(bench_turn_for(100), 5, "it is tried all the time for what is acknowledged");
     bench_heal_disk();
     bench_wait_for_retry();
     cr_expect_eq(bench_status().cause, CAUSE_NONE);
-    cr_expect_eq(bench_read_all(1, 0, 7), 6);
+    cr_expect_eq(bench_read_all(2, 1, 7), 5);
 }
 
 Test(spool_disk, on_a_sick_disk_the_oldest_in_memory_give_way_and_are_counted) {
@@ -482,6 +498,77 @@ Test(spool_disk, salvages_both_ends_of_a_corrupt_file) {
     cr_expect_eq(access(folder_file("spool.db.corrupt-1"), F_OK), 0);
     bench_reopen();
     cr_expect_eq(bench_waiting_at_start, 0);
+}
+
+/* The corrupt file is set aside, and then there is no room for a new one. */
+Test(spool_disk, salvages_when_there_is_room_again) {
+    struct spooled rows[BENCH_ROWS];
+    size_t n;
+
+    bench_open();
+    bench_append_many(0, 10);
+    bench_close();
+    bench_run_sql("DROP TABLE counter");
+    rename_fills_the_disk = true;
+    bench_open();
+    bench_append_many(10, 5);
+    cr_expect_eq(bench_collect(0, rows, BENCH_ROWS), 5);
+    bench_heal_disk();
+    bench_wait_for_retry();
+    bench_turn_until_rest();
+    n = bench_collect(0, rows, BENCH_ROWS);
+    cr_assert_eq(n, 15);
+    for (size_t i = 0; i < n; i++)
+        cr_expect_eq(bench_place(&rows[i]), i);
+}
+
+/* The count of the readings that were dropped does not go with a corrupt file. */
+Test(spool_disk, a_new_file_knows_what_was_dropped_before) {
+    enum { MANY = 6000, DROPPED = 7 };
+    struct spooled rows[BENCH_ROWS];
+    uint64_t dropped;
+    size_t n;
+
+    bench_settings.path = folder_file("absent/spool.db");
+    bench_open();
+    bench_append_many(0, SPOOL_RING + DROPPED);
+    cr_assert_eq(mkdir(folder_file("absent"), 0700), 0);
+    bench_wait_for_retry();
+    bench_append_many(SPOOL_RING + DROPPED, MANY);
+    bench_reopen();
+    cr_assert_eq(bench_status().dropped, DROPPED);
+    damage_pages((unsigned)pages_of_file() / 2, 3);
+    for (uint64_t after = 0; (n = bench_collect(after, rows, BENCH_ROWS)) > 0;)
+        after = rows[n - 1].number;
+    bench_turn_until_rest();
+    cr_assert_eq(access(folder_file("absent/spool.db.corrupt-1"), F_OK), 0);
+    bench_append_many(0, 1);
+    dropped = bench_status().dropped;
+    cr_expect_geq(dropped, DROPPED);
+    bench_reopen();
+    cr_expect_eq(bench_status().dropped, dropped);
+}
+
+Test(spool_disk, what_memory_still_held_at_the_end_is_said_to_be_lost) {
+    char said[8192];
+    int stderr_fd = dup(STDERR_FILENO);
+    int fd = open(folder_file("said"), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+    bench_open();
+    bench_append_many(0, 3);
+    bench_make_disk_sick();
+    bench_append_many(3, 5);
+    bench_acknowledge(8);
+    cr_expect_eq(bench_status().dropped, 0);
+    bench_heal_disk(); /* of stderr: the spool does not look again so soon */
+    cr_assert_geq(dup2(fd, STDERR_FILENO), 0);
+    bench_abandon();
+    cr_assert_geq(dup2(stderr_fd, STDERR_FILENO), 0);
+    (void)close(stderr_fd);
+    (void)close(fd);
+    said[folder_read(folder_file("said"), said, sizeof(said) - 1)] = '\0';
+    cr_expect_not_null(strstr(said, "readings were dropped"), "%s", said);
+    cr_expect_not_null(strstr(said, "COUNT=4"), "%s", said);
 }
 
 Test(spool_disk, salvaged_readings_do_not_get_the_clock_of_another_boot) {

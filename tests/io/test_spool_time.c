@@ -157,3 +157,21 @@ Test(spool_time, tells_what_was_accepted_before_this_boot) {
     cr_expect_geq(rows[1].accepted_us, before_us);
     cr_expect_leq(rows[1].accepted_us, loop_now_us());
 }
+
+/* Conditioning lets go of a reading when its time has come: until then it was not late. */
+Test(spool_time, a_reading_that_was_held_back_is_accepted_when_it_comes) {
+    struct reading reading;
+    struct spooled row;
+    uint64_t before_us;
+
+    bench_open();
+    reading = bench_reading(0);
+    own_time_skip(300 * second_us);
+    before_us = loop_now_us();
+    spool_append(&reading, bench_spool);
+    (void)bench_turn();
+    row = bench_first();
+    cr_expect_geq(row.accepted_us, before_us);
+    cr_expect_leq(row.accepted_us, loop_now_us());
+    cr_expect_leq(row.reading.taken_us + 300 * (uint64_t)second_us, before_us);
+}

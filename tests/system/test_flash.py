@@ -141,12 +141,16 @@ def test_an_older_nano_is_found_out_and_gets_its_own_image(
             assert board.statistics()["watchdog_resets"] == resets, "it has no watchdog"
 
 
-def test_a_board_gets_its_number_and_keeps_it(flasher: Flasher, tmp_path: Path) -> None:
-    with Board(tmp_path) as board:
+@pytest.mark.parametrize("options", [[], ["--no-dtr"]], ids=["fresh", "had-open-by-sensorgw"])
+def test_a_board_gets_its_number_and_keeps_it(
+    flasher: Flasher, tmp_path: Path, options: list[str]
+) -> None:
+    with Board(tmp_path, *options) as board:
         done = flasher.run("--only-node", "--node", "4711", board.link)
         assert done.returncode == 0, done.stdout
         assert "The board is number 4711 now." in done.stdout and "Flashing" not in done.stdout
         with Terminal(board.link) as terminal:
+            terminal.write(b"?")
             assert terminal.frame("H").node == 4711
 
 
