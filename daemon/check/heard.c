@@ -36,7 +36,12 @@ static void tell_silence(const struct place *place, const struct listener *liste
     struct findings *findings = place->check->findings;
     uint64_t damaged = frame_damaged(&listener->decoder.counters);
 
-    if (damaged > 0) {
+    if (listener->decoder.counters.unknown_version > 0) {
+        findings_add(findings, place->source->name, VERDICT_ERROR, CAUSE_NODE_SILENT,
+                     "%s: the board speaks a later format than this sensorgw reads", place->name);
+        findings_cure(findings, "upgrade sensorgw, or flash the board with the sketch of this "
+                                "version: sensorgw-flash");
+    } else if (damaged > 0) {
         findings_add(findings, place->source->name, VERDICT_ERROR, CAUSE_FRAMES_DAMAGED,
                      "%s: all frames arrive damaged (%llu)", place->name,
                      (unsigned long long)damaged);

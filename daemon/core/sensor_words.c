@@ -101,6 +101,12 @@ static int explain_silence(const struct board *board, const struct sensor_place 
                            size_t size) {
     uint64_t tenths = board_patience_us(board) / 100000;
 
+    if (place->is_later)
+        return snprintf(text, size,
+                        "%s: the board on %s speaks a later format than this sensorgw reads. "
+                        "Upgrade sensorgw, or flash the board with the sketch of this version "
+                        "(sensorgw-flash).",
+                        board->sensor.name, place->device);
     if (place->has_noise)
         return snprintf(text, size,
                         "%s: bytes arrive on %s, but no frame for %" PRIu64 ".%" PRIu64 " s. Does "

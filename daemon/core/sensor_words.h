@@ -21,6 +21,7 @@ struct sensor_place {
     const char *error; /* the system's word for why a port cannot be had; NULL: none */
     bool is_no_port;   /* something is there, but no serial port */
     bool has_noise;    /* bytes arrive that make no frame */
+    bool is_later;     /* frames arrive of a format that came after this sensorgw */
 };
 
 /* A port that is not to be had. Returns the length; text is cut to size. */

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "core/roster.h"
+#include "io/log.h"
 #include "io/source_log.h"
 
 #define NEVER UINT64_MAX
@@ -41,6 +42,7 @@ static void tell_changed(struct boards *boards, const struct board *board) {
         .device = boards->settings->device,
         .baud = boards->settings->baud,
         .has_noise = boards->bytes_since_frame > 0,
+        .is_later = boards->decoder.counters.unknown_version > 0,
     };
 
     source_log_board(log_of(boards, board), board, &place);
@@ -97,6 +99,9 @@ static void take_frame(struct boards *boards, struct frame *frame) {
         take_unlisted(boards, frame->node);
         return;
     }
+    if (frame->type == FRAME_READING && frame->raw[0] != '\0')
+        log_debug("a temperature below zero", { "SENSOR", board->sensor.name },
+                  { "DETAIL", frame->raw });
     news = board_take(board, frame, now(boards));
     source_log_hello(log_of(boards, board), board, news, boards->settings->device, now(boards));
     if (news & BOARD_CHANGED)

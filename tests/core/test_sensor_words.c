@@ -67,6 +67,18 @@ Test(sensor_words, silence_with_noise_asks_for_the_speed) {
     cr_assert_not_null(strstr(text, "`baud` (9600)"));
 }
 
+Test(sensor_words, a_later_format_asks_for_an_upgrade) {
+    const struct sensor_place later = { .device = "usb:2341:0043",
+                                        .has_noise = true,
+                                        .is_later = true };
+    struct board board = board_in(SENSOR_SILENT, CAUSE_NODE_SILENT);
+    char text[SENSOR_WORDS_SIZE];
+
+    (void)board_explain(&board, &later, text, sizeof(text));
+    cr_assert_not_null(strstr(text, "Upgrade sensorgw"));
+    cr_assert_null(strstr(text, "baud"));
+}
+
 Test(sensor_words, wrong_board_names_both_numbers) {
     struct board board = board_in(SENSOR_WRONG_BOARD, CAUSE_WRONG_BOARD);
     char text[SENSOR_WORDS_SIZE];

@@ -500,14 +500,42 @@ def test_a_disk_too_small_for_max_mb(site: Site) -> None:
     report.one("spool", "warning", "spool-full")
 
 
-def test_a_spool_with_readings_is_counted_and_left_alone(site: Site) -> None:
-    with sqlite3.connect(site.spool) as database:
-        database.execute("CREATE TABLE reading (number INTEGER PRIMARY KEY, sensor TEXT)")
-        database.execute("INSERT INTO reading VALUES (1, 'kitchen'), (2, 'kitchen'), (3, '')")
+@pytest.fixture
+def spool(site: Site) -> Iterator[sqlite3.Connection]:
+    """The database as a daemon has left it, with two readings and one that is gone."""
+    site.broker["port"] = 1  # nothing there
+    site.write()
+    daemon = subprocess.Popen(
+        [site.executable, "run", "-c", site.configuration], env=site.environment, cwd=site.folder,
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        wait_until((site.runtime / "state.json").exists, 20, "the daemon's state")
+    finally:
+        daemon.terminate()
+        daemon.wait(20)
+    (site.runtime / "state.json").unlink(missing_ok=True)
+    database = sqlite3.connect(site.spool, isolation_level=None)
+    database.executemany("INSERT INTO reading VALUES (?, 1, 1, 1, ?, 't=21.5')",
+                         [(1, "kitchen"), (2, "kitchen"), (3, "")])  # fmt: skip
+    yield database
     database.close()
+
+
+def test_a_spool_with_readings_is_counted_and_left_alone(
+    site: Site, spool: sqlite3.Connection
+) -> None:
+    spool.close()
     before = sorted(site.spool.parent.iterdir()), site.spool.read_bytes()
     assert ", 2 readings wait" in site.offline().one("spool", "ok")["text"]
     assert (sorted(site.spool.parent.iterdir()), site.spool.read_bytes()) == before
+
+
+def test_a_spool_of_a_newer_version_is_named_so(site: Site, spool: sqlite3.Connection) -> None:
+    spool.execute("PRAGMA user_version = 99")
+    spool.close()
+    finding = site.offline().one("spool", "error", "spool-readonly")
+    assert "a newer sensorgw wrote" in finding["text"] and "move the file away" in finding["cure"]
 
 
 def test_a_spool_that_is_damaged(site: Site) -> None:
@@ -734,6 +762,7 @@ def test_several_boards_take_no_longer_than_one(alone: Site) -> None:
     [
         (b"\x00\xff\x80noise\r\n", "node-silent", "and no frame"),
         (b"$SGW1,R,1,7,15524,rh=44.8,t=22.3*0000\r\n", "frames-damaged", "damaged"),
+        (b"$SGW2,R,1,7,15524,rh=44.8,t=22.3*5388\r\n", "node-silent", "a later format"),
     ],
 )
 def test_a_line_that_carries_no_frame(alone: Site, said: bytes, cause: str, text: str) -> None:
@@ -741,7 +770,7 @@ def test_a_line_that_carries_no_frame(alone: Site, said: bytes, cause: str, text
         with speaking(master, said):
             finding = alone.check().one("kitchen", "error", cause)
     assert text in finding["text"]
-    assert "baud (115200)" in finding["cure"]
+    assert ("upgrade" if b"SGW2" in said else "baud (115200)") in finding["cure"]
 
 
 # --- the broker
