@@ -11,6 +11,7 @@
 #include <sys/ioctl.h>
 
 #include "check/links.h"
+#include "commands/terminal.h"
 
 struct options {
     const char *path;
@@ -24,14 +25,6 @@ static inline cJSON *json_free(cJSON *json) {
     return NULL;
 }
 DEFINE_CLEANUP(cJSON, json_free);
-
-static bool wants_colour(void) {
-    const char *no_colour = getenv("NO_COLOR");
-    const char *terminal = getenv("TERM");
-
-    return isatty(STDOUT_FILENO) && (!no_colour || no_colour[0] == '\0') &&
-           !(terminal && strcmp(terminal, "dumb") == 0);
-}
 
 static size_t columns(void) {
     struct winsize size;

@@ -13,6 +13,7 @@
 
 #include "commands/monitor_direct.h"
 #include "commands/monitor_line.h"
+#include "commands/terminal.h"
 #include "io/holder.h"
 #include "io/serial_list.h"
 #include "io/serial_port.h"
@@ -210,14 +211,6 @@ static int open_port(struct serial_port *port, const struct options *options) {
     if (r == -EBUSY)
         return refuse_held(port->path, NULL);
     return r < 0 ? refuse(options->device, r) : EXIT_DONE;
-}
-
-static bool wants_colour(void) {
-    const char *no_colour = getenv("NO_COLOR");
-    const char *terminal = getenv("TERM");
-
-    return isatty(STDOUT_FILENO) && (!no_colour || no_colour[0] == '\0') &&
-           !(terminal && strcmp(terminal, "dumb") == 0);
 }
 
 static int run(const struct options *options) {
