@@ -127,6 +127,20 @@ def test_a_client_prints_the_lines_that_install_it(folder):
     assert "sudo install -m 0640 -g sensorgw ca.pem /etc/sensorgw/ca.pem" in lines
     assert "sudo install -m 0640 -g sensorgw kitchen-pi.pem /etc/sensorgw/gateway.pem" in lines
     assert "sudo install -m 0640 -g sensorgw kitchen-pi.key /etc/sensorgw/gateway.key" in lines
+    assert "conf/node-red/README.md" in lines, "a consumer's files go elsewhere"
+
+
+def test_a_renewed_certificate_comes_with_the_lines_of_its_machine(folder):
+    made(folder, "broker", "localhost")
+    made(folder, "client", "kitchen-pi")
+
+    broker = made(folder, "renew", "localhost")
+    assert "sudo install -m 0640 -g rabbitmq localhost.pem /etc/rabbitmq/tls/broker.pem" in broker
+    assert "sudo systemctl restart rabbitmq-server" in broker and "/etc/sensorgw" not in broker
+
+    client = made(folder, "renew", "kitchen-pi")
+    assert "If it is a gateway's, there" in client and "rabbitmq" not in client
+    assert "sudo install -m 0640 -g sensorgw kitchen-pi.pem /etc/sensorgw/gateway.pem" in client
 
 
 @pytest.mark.parametrize("name", ["a.b", "a/b", "+", "#", "*", "_a", "", "a b", "ä", "x" * 65, "ca"])
