@@ -171,6 +171,7 @@ static void print_entry(FILE *out, const struct key *key) {
     (void)fprintf(out, ".TP\n\\fB%s\\fR: ", key->name);
     print_roff_by(out, print_value, key);
     (void)fputs("\n", out);
+    print_roff_by(out, print_drivers, key);
     if (key->is_required)
         (void)fputs("To be set. ", out);
     print_roff(out, key->about);
