@@ -7,12 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from pki import Pki
+
 BROKERS = 'brokers = ( { host = "broker.example"; } );\n'
 TLS = 'tls: { certificate = "absent.pem"; key = "absent.key"; };\n'
 SENSORS = 'sensors = ( { name = "kitchen"; device = "/dev/ttyACM0"; } );\n'
 SOUND = BROKERS + TLS + SENSORS
 
 EXAMPLE = Path(__file__).parents[2] / "conf" / "sensorgw.conf"
+
+# A file's mode holds for root as well then.
+BLIND = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
 
 EXIT_USAGE = 2
 EXIT_CONFIG = 78
@@ -23,9 +28,11 @@ def sensorgw(build: Path, tmp_path: Path):
     """Runs it in a folder of its own, outside the journal and without credentials."""
     environment = {"PATH": os.environ["PATH"]}
 
-    def run(*arguments: object, text: str | None = None) -> subprocess.CompletedProcess:
+    def run(
+        *arguments: object, text: str | None = None, blind: bool = False
+    ) -> subprocess.CompletedProcess:
         return subprocess.run(
-            [build / "daemon" / "sensorgw", *map(str, arguments)],
+            [*(BLIND if blind else []), build / "daemon" / "sensorgw", *map(str, arguments)],
             input=text,
             capture_output=True,
             text=True,
@@ -41,10 +48,10 @@ def sensorgw(build: Path, tmp_path: Path):
 def load(sensorgw, tmp_path: Path):
     """Runs `sensorgw config` on a text."""
 
-    def run(text: str, *arguments: str) -> subprocess.CompletedProcess:
+    def run(text: str, *arguments: str, blind: bool = False) -> subprocess.CompletedProcess:
         path = tmp_path / "sensorgw.conf"
         path.write_text(text)
-        return sensorgw("config", "-c", path, *arguments)
+        return sensorgw("config", "-c", path, *arguments, blind=blind)
 
     return run
 
@@ -117,6 +124,23 @@ def test_a_missing_certificate_is_no_error_of_the_configuration(load) -> None:
     done = load(SOUND, "--quiet")
 
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_a_certificate_that_is_not_ours_to_read_is_said(load, tmp_path: Path) -> None:
+    """It names the gateway, and without it another name would be shown in silence."""
+    pki = Pki(tmp_path / "pki")
+    pki.client("kitchen-pi")
+    text = SOUND.replace("absent.pem", str(pki.certificate("kitchen-pi")))
+    read = load(text)
+    assert 'gateway = "kitchen-pi";' in read.stdout and read.stderr == ""
+
+    pki.certificate("kitchen-pi").chmod(0)
+    denied = load(text, blind=True)
+    assert denied.returncode == 0 and 'gateway = "kitchen-pi";' not in denied.stdout
+    assert "use sudo" in denied.stderr and f"PATH={pki.certificate('kitchen-pi')}" in denied.stderr
+
+    assert load('gateway = "attic-pi";\n' + text, blind=True).stderr == ""
+    assert load(text, "--quiet", blind=True).stderr == ""
 
 
 def test_a_missing_configuration_is_mended_by_writing_one(sensorgw, tmp_path: Path) -> None:
