@@ -107,6 +107,13 @@ def test_everything_verifies_for_its_purpose_and_no_other(tmp_path, kind):
     made(tmp_path, "verify")
 
 
+def test_one_certificate_may_have_an_rsa_key_while_the_ca_has_none(folder):
+    made(folder, "broker", "--rsa", "localhost")
+    assert "rsaEncryption" in openssl("x509", "-in", folder / "localhost.pem", "-noout", "-text")
+    assert "id-ecPublicKey" in openssl("x509", "-in", folder / "ca.pem", "-noout", "-text")
+    made(folder, "verify")
+
+
 def test_keys_are_for_the_owner_only(folder):
     made(folder, "client", "kitchen-pi")
     assert mode(folder / "ca.key") == 0o600
