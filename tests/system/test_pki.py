@@ -222,6 +222,20 @@ def test_verify_tells_what_is_wrong(folder, tmp_path):
     assert lines["ca"].endswith("ok")
 
 
+def test_a_revocation_list_in_the_folder_is_no_certificate(folder):
+    """conf/mosquitto/README.md makes one there."""
+    made(folder, "client", "kitchen-pi")
+    settings = folder / "ca.cnf"
+    settings.write_text("[ca]\ndefault_ca=d\n[d]\ndatabase=index.txt\ndefault_md=sha256\n")
+    (folder / "index.txt").touch()
+    subprocess.run(
+        ["openssl", "ca", "-config", "ca.cnf", "-cert", "ca.pem", "-keyfile", "ca.key", "-gencrl",
+         "-crldays", "9", "-out", "crl.pem"],
+        cwd=folder, check=True, capture_output=True, timeout=30)
+    assert "kitchen-pi" in made(folder, "verify")
+    assert "crl" not in made(folder, "show")
+
+
 def test_show_lists_use_and_days(folder):
     made(folder, "broker", "localhost", "127.0.0.1")
     made(folder, "client", "kitchen-pi", "--days", "40")
