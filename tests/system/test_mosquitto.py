@@ -194,24 +194,40 @@ def test_a_stolen_gateway_delivers_nothing_more(mosquitto, pki, consumer):
 
 
 def test_a_revoked_certificate_does_not_connect(mosquitto, pki, tmp_path):
-    """crlfile, the line that is there as a comment."""
-    (tmp_path / "index.txt").touch()
-    (tmp_path / "crlnumber").write_text("01\n")
-    (tmp_path / "ca.cnf").write_text(
-        f"[ca]\ndefault_ca=ours\n[ours]\ndatabase={tmp_path}/index.txt\ncrlnumber={tmp_path}/crlnumber\n"
-        f"default_md=sha256\ndefault_crl_days=30\ncertificate={pki.ca}\n"
-        f"private_key={pki.folder / 'ca.key'}\n")
-    name = pki.client("stolen-pi")
-    for words in (["-revoke", pki.certificate(name)], ["-gencrl", "-out", tmp_path / "crl.pem"]):
-        subprocess.run(["openssl", "ca", "-config", tmp_path / "ca.cnf", *words], check=True,
-                       capture_output=True, timeout=30)
-    topic = f"sensors/{name}/kitchen"
-    assert publish(mosquitto, pki, topic, name).returncode == 0
-    mosquitto.stop()
-    mosquitto.configure(f"crlfile {tmp_path / 'crl.pem'}\n")
-    mosquitto.start()
-    assert publish(mosquitto, pki, topic, name).returncode != 0
-    assert publish(mosquitto, pki, STATE).returncode == 0
+    """README.md's lines, and the line that is in the file as a comment."""
+    stolen = [pki.client("stolen-pi"), pki.client("lost-pi")]
+    authority = Path(shutil.copytree(pki.folder, tmp_path / "authority"))
+    page = (SHIPPED / "README.md").read_text().split("### A certificate that opens nothing")[1]
+    once, each, _ = re.findall(r"```\n(.*?)```", page, re.S)
+
+    def typed(lines: str) -> None:
+        subprocess.run(["sh", "-ec", lines], cwd=authority, check=True, timeout=30,
+                       stdin=subprocess.DEVNULL)
+
+    def lets_in(name: str) -> bool:
+        return publish(mosquitto, pki, f"gateways/{name}", name).returncode == 0
+
+    def restart() -> None:
+        mosquitto.stop()
+        mosquitto.start()
+
+    assert all(map(lets_in, [*stolen, GATEWAY]))
+    typed(once)
+    typed(each.replace("kitchen-pi", stolen[0]))
+    (line,) = re.findall(r"^#(crlfile .*)", (SHIPPED / "sensorgw.conf").read_text(), re.M)
+    mosquitto.configure(line.replace("/etc/mosquitto/tls", str(authority)) + "\n")
+    mosquitto.reload()
+    assert lets_in(stolen[0]), "a line that is new wants a restart"
+    restart()
+    assert [lets_in(name) for name in [*stolen, GATEWAY]] == [False, True, True]
+
+    typed(each.replace("kitchen-pi", stolen[1]))
+    mosquitto.reload()
+    assert [lets_in(name) for name in [*stolen, GATEWAY]] == [False, False, True]
+
+    typed(each.splitlines()[1].replace("-gencrl", "-gencrl -crlsec 1"))
+    restart()
+    wait_until(lambda: not lets_in(GATEWAY), 10, "the list to run out")
 
 
 # --- the chain
