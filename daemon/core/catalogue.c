@@ -50,8 +50,8 @@ static const struct catalogue_entry entries[] = {
     { "expired", "2330fcf1562ae4b848668d77e827062c", "The broker's certificate has expired",
       "By this machine's clock it is past the end of the certificate, or of the CA "
       "that issued it.",
-      "Renew it on the broker (`sensorgw-pki renew NAME`). If the date in the entry "
-      "is not today's, set the clock here." },
+      "Renew it where the CA is kept (`sensorgw-pki renew NAME`), install it on the "
+      "broker and restart that. If the date in the entry is not today's, set the clock here." },
     { "not-yet-valid", "c1acc9906424550ae36bf9b3ddcb369d",
       "The broker's certificate is not valid yet",
       "It begins later than this machine's clock, which is synchronised.",
