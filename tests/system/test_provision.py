@@ -381,6 +381,14 @@ def test_what_stops_an_archive_is_said_in_one_line(node, pki, tmp_path, options,
     assert done.returncode == 1 and said in done.stderr and done.stderr.count("\n") == 1
 
 
+def test_an_archive_without_pika_names_the_package():
+    bare = ["/usr/bin/python3", "-S"]  # without the folder of Debian's packages
+    done = subprocess.run([*bare, SHIPPED / "archive", "readings.jsonl"], capture_output=True, text=True,
+                          timeout=60)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "archive: python3-pika is missing: sudo apt install python3-pika\n"
+
+
 def test_a_day_without_any_consumer(node, pki, tmp_path):
     """One board every 2 s, the broker killed in between; then all of it is taken out, in order."""
     day, night = range(1, 40001), range(40001, 43201)
