@@ -6,9 +6,10 @@
 static const char text[] =
     "sensorgw reads sensors on serial ports and publishes every reading over MQTT with TLS.\n"
     "\n"
-    "  sensorgw ports                      which boards are plugged in, and what to call them\n"
-    "  sensorgw monitor [DEVICE]           what a board says, right after it was flashed\n"
-    "           [--baud N] [--json]\n"
+    "  sensorgw ports [--json]             which boards are plugged in, and what to call them\n"
+    "  sensorgw monitor [DEVICE]           what a board says, right after it was flashed; or a\n"
+    "           [--baud N] [--model NAME]  sensor without a board, gpio:CHIP:LINE or iio:NAME\n"
+    "           [--count N] [--json]\n"
     "  sensorgw config [--quiet]           the configuration with its defaults; or is it sound?\n"
     "  sensorgw check [--offline]          the whole way from sensor to broker, link by link,\n"
     "           [--no-publish] [--json]    and what to do about each that is broken\n"

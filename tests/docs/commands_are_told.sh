@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 #
 # commands_are_told.sh SENSORGW PAGE COMPLETION: every command that `sensorgw help` lists, and
-# every option of it there, stands in the manual page and is completed.
+# every option of it there, stands in the manual page and is completed; every option of its own
+# usage stands in `sensorgw help`.
 
 set -euo pipefail
 
@@ -28,6 +29,12 @@ completed() { # WORD...: what comes after them
     printf '%s\n' "${COMPREPLY[@]}"
 }
 
+told=$(${MESON_EXE_WRAPPER:-} "$sensorgw" help) # an emulator, in a cross build
+
+options_in() { # TEXT
+    grep -oE -- '\[--[a-z-]+' <<<"$1" | tr -d '[' || true
+}
+
 command=
 while IFS= read -r line; do
     if [[ $line =~ ^\ \ sensorgw\ \[?([a-z]+) ]]; then
@@ -35,13 +42,17 @@ while IFS= read -r line; do
         grep -qE "^\.(B|BR|BI|TP)? ?\"?(sensorgw )?$command\b" <<<"$page_text" ||
             fail "$page: no word of '$command'"
         grep -qx -- "$command" <<<"$(completed '')" || fail "$completion: '$command' is not completed"
+        usage=$(${MESON_EXE_WRAPPER:-} "$sensorgw" "$command" --frobnicate 2>&1 || true)
+        for option in $(options_in "$usage"); do
+            grep -q -- "$option" <<<"$told" || fail "help: no word of '$command $option'"
+        done
     fi
-    for option in $(grep -oE -- '\[--[a-z-]+' <<<"$line" | tr -d '['); do
+    for option in $(options_in "$line"); do
         grep -q -- "$option" <<<"$page_text" || fail "$page: no word of '$command $option'"
         grep -qx -- "$option" <<<"$(completed "$command" -)" ||
             fail "$completion: '$command $option' is not completed"
     done
-done < <(${MESON_EXE_WRAPPER:-} "$sensorgw" help) # an emulator, in a cross build
+done <<<"$told"
 
 [ -n "$command" ] || fail "'sensorgw help' lists no commands"
 exit "$failed"
