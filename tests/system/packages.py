@@ -81,7 +81,7 @@ def build(release: str, output: Path, architecture: str = roots.NATIVE, tests: b
     return Built(release, architecture, log, tuple(files))
 
 
-# They hold real time against what they expect, to a fraction of a second; emulated, all is slower.
+# It plays a DHT11 in fast motion, by the millisecond; emulated, all is slower.
 TOO_EXACT = {"source_gpio"}
 EMULATORS = {"arm64": "qemu-aarch64-static", "armhf": "qemu-arm-static", "amd64": "qemu-x86_64-static"}
 MACHINE_FILE = """[binaries]
