@@ -2,6 +2,7 @@
 """Three throw-away RabbitMQ nodes that are one broker, from the shipped files."""
 
 import json
+import re
 import secrets
 import subprocess
 
@@ -12,6 +13,13 @@ from waiting import wait_until
 JOIN_S = 300
 MEMBERS = ["follower", "follower", "leader"]
 NODE = "node"  # the certificate with which a node calls another
+
+
+def listing(begin: str) -> str:
+    """What docs/broker.md shows to type for three nodes, by its beginning."""
+    page = (SHIPPED.parents[1] / "docs/broker.md").read_text().split("\n## Three nodes\n")[1]
+    (found,) = [one for one in re.findall(r"^```\n(.*?)^```$", page, re.M | re.S) if one.startswith(begin)]
+    return found
 
 
 class Node(RabbitMQ):
@@ -54,10 +62,14 @@ class Node(RabbitMQ):
                     f'"/etc/rabbitmq/tls/{shipped}.{kind}"', f'"{here}.{kind}"')
         file = self.folder / "inter_node_tls.config"
         file.write_text(inter_node)
-        env = self.folder / "rabbitmq-env.conf"
-        tls = f"-proto_dist inet_tls -ssl_dist_optfile {file}"
         # On a busy machine a handshake takes longer than Erlang's 7 s.
-        env.write_text(env.read_text().replace('="-kernel', f'="{tls} -kernel net_setuptime 60 -kernel'))
+        env = listing("NODENAME=")
+        for shown, here in (("rabbit@broker-1", self.name), ("{192,0,2,11}", "{127,0,0,1}"),
+                            ("/etc/rabbitmq/inter_node_tls.config", str(file)),
+                            ("-proto_dist", "-kernel net_setuptime 60 -proto_dist")):
+            assert shown in env
+            env = env.replace(shown, here)
+        (self.folder / "rabbitmq-env.conf").write_text(env)
 
 
 class Cluster:
@@ -85,9 +97,10 @@ class Cluster:
             for node in self.nodes:
                 node.start()
             for node in self.nodes[1:]:
-                for words in (["stop_app"], ["join_cluster", self.nodes[0].name], ["start_app"]):
-                    node.ctl(*words)
-                node.ctl("grow", node.name, "all", program="rabbitmq-queues")
+                for line in listing("sudo rabbitmqctl stop_app").splitlines():
+                    line = line.replace("rabbit@broker-1", self.nodes[0].name)
+                    _, program, *words = line.replace("rabbit@broker-2", node.name).split()
+                    node.ctl(*words, program=program)
             self.wait_whole()
             for role, names in self._users.items():
                 self.nodes[0].provision(role, *names)
