@@ -2,8 +2,9 @@
 #pragma once
 
 /*
- * As much of Criterion as our tests use: for machines that Debian has no Criterion for (armhf), and
- * for emulators, under which its workers cannot be started. `meson setup -Dcriterion=own`.
+ * As much of Criterion as our tests use: for machines that Debian has no Criterion for (armhf), for
+ * emulators, under which its workers cannot be started, and for AddressSanitizer, under which some
+ * hang: they are forked out of a process with threads. `meson setup -Dcriterion=own`.
  *
  * The same words with the same meaning, so no test knows which of the two it runs on. Each test is
  * a process of its own.
