@@ -11,8 +11,6 @@
 #include "io/link.h"
 #include "io/loop.h"
 
-enum { NO_MESSAGE = -1 };
-
 static const char message[] = "{\"check\":true}";
 
 /* Names that no sensor can have. */
@@ -124,7 +122,7 @@ static void on_idle(void *userdata) {
 static int open_link(struct trial *trial, const char *address, struct tls *tls) {
     const struct publisher_settings *publisher = trial->settings->publisher;
     struct link_calls calls = { on_link_event, on_acknowledged, on_idle, trial };
-    char password[PASSWORD_SIZE];
+    char password[ATTEMPT_PASSWORD_SIZE];
     struct link_settings link = {
         .client_id = trial->client_id,
         .username = publisher->username,
@@ -172,7 +170,7 @@ static int climb(struct trial *trial) {
 }
 
 static void forget_connection(struct trial *trial) {
-    trial->message = NO_MESSAGE;
+    trial->message = LINK_NO_MESSAGE;
     trial->is_connected = false;
     trial->is_secured = false;
     trial->is_accepted = false;

@@ -100,7 +100,7 @@ static void tell_unsound(struct findings *findings, const char *path, int error)
 static int check(const struct options *options) {
     CLEANUP(config_freep) struct config *config = NULL;
     CLEANUP(findings_freep) struct findings *findings = NULL;
-    struct findings_style style = { stdout, options->as_json, wants_colour(), columns() };
+    struct findings_style style = { stdout, options->as_json, terminal_wants_colour(), columns() };
     struct check check = { .may_open = !options->is_offline, .may_publish = options->may_publish };
     int status = EXIT_DONE;
     int r = findings_new(&style, &findings);

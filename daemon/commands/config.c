@@ -19,10 +19,10 @@ static void warn_of_another_name(const struct config *config) {
 
     if (!config->publisher.gateway && certificate && access(certificate, R_OK) < 0 &&
         errno == EACCES)
-        (void)log_warning(-errno,
-                          "cannot read the certificate that names the gateway, showing another "
-                          "name in its place: use sudo",
-                          { "PATH", certificate });
+        log_warning(-errno,
+                    "cannot read the certificate that names the gateway, showing another "
+                    "name in its place: use sudo",
+                    { "PATH", certificate });
 }
 
 int command_config(int argc, char **argv) {

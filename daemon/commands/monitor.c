@@ -214,7 +214,7 @@ static int open_port(struct serial_port *port, const struct options *options) {
 }
 
 static int run(const struct options *options) {
-    const struct monitor_output output = { options->as_json, wants_colour() };
+    const struct monitor_output output = { options->as_json, terminal_wants_colour() };
     struct monitor *monitor = calloc(1, sizeof(*monitor));
     int r;
 
@@ -242,7 +242,7 @@ static int run_direct(const struct options *options) {
         .device = options->device,
         .model = options->model,
         .count = options->count,
-        .output = { options->as_json, wants_colour() },
+        .output = { options->as_json, terminal_wants_colour() },
     };
 
     return monitor_direct(&direct);

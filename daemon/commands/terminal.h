@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* Source: no-color.org. */
+/* Whether what is printed may be coloured. Source: no-color.org. */
 
 #include <stdbool.h>
 #include <stdlib.h>
@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 /* Is standard output a terminal, and does nobody object to colours on it? */
-static inline bool wants_colour(void) {
+static inline bool terminal_wants_colour(void) {
     const char *no_colour = getenv("NO_COLOR");
     const char *terminal = getenv("TERM");
 

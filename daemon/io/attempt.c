@@ -53,13 +53,14 @@ static int refuse(struct attempt *attempt, enum cause cause, const char *path, c
 
 /* What is wrong with the password as it was read; NULL: nothing. */
 static const char *fault_of(const char *password) {
-    if (password[strcspn(password, "\r\n")] == '\0' && strlen(password) + 1 == PASSWORD_SIZE)
+    if (password[strcspn(password, "\r\n")] == '\0' &&
+        strlen(password) + 1 == ATTEMPT_PASSWORD_SIZE)
         return "its first line is too long";
     return strcspn(password, "\r\n") == 0 ? "its first line is empty" : NULL;
 }
 
 int attempt_read_password(struct attempt *attempt, const char *path,
-                          char password[static PASSWORD_SIZE]) {
+                          char password[static ATTEMPT_PASSWORD_SIZE]) {
     CLEANUP(close_filep) FILE *file = NULL;
     struct stat status;
     char mode[16];
@@ -76,7 +77,7 @@ int attempt_read_password(struct attempt *attempt, const char *path,
     (void)snprintf(mode, sizeof(mode), "mode %04o", status.st_mode & 07777);
     if (status.st_mode & 0027)
         return refuse(attempt, CAUSE_KEY_PERMISSIONS, path, mode);
-    (void)!fgets(password, PASSWORD_SIZE, file);
+    (void)!fgets(password, ATTEMPT_PASSWORD_SIZE, file);
     fault = fault_of(password);
     attempt->file_is_password = fault != NULL;
     if (fault)

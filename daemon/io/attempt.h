@@ -17,7 +17,7 @@ void attempt_begin(struct attempt *attempt, const struct publisher_settings *set
 /* Records why a name has no address. */
 void attempt_note_unresolved(struct attempt *attempt, const struct addresses *addresses);
 
-enum { PASSWORD_SIZE = 16 * 1024 }; /* a signed token has some kilobytes */
+enum { ATTEMPT_PASSWORD_SIZE = 16 * 1024 }; /* a signed token has some kilobytes */
 
 /*
  * Reads the password, "" where no file is configured: at each attempt anew, so that a token can be
@@ -26,4 +26,4 @@ enum { PASSWORD_SIZE = 16 * 1024 }; /* a signed token has some kilobytes */
  * Returns 0, or < 0 with cause, file and error recorded in attempt.
  */
 int attempt_read_password(struct attempt *attempt, const char *path,
-                          char password[static PASSWORD_SIZE]);
+                          char password[static ATTEMPT_PASSWORD_SIZE]);

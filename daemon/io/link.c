@@ -178,8 +178,6 @@ static int connect_further(struct link *link) {
     int error = pending_error(link);
 
     if (error != 0) {
-        if (error == ECONNRESET) /* it stood: one that was never made is refused */
-            link->attempt->phase = ATTEMPT_TLS;
         note_error(link, error);
         return -error;
     }

@@ -58,6 +58,8 @@ int link_new(sd_event *loop, const struct link_settings *settings, const char *a
 struct link *link_free(struct link *link);
 DEFINE_CLEANUP(struct link, link_free);
 
+enum { LINK_NO_MESSAGE = -1 }; /* the number of none */
+
 /* QoS 1. Returns 0 and the message's number in *ret; on error the link reports LINK_LOST by itself.
  */
 int link_publish(struct link *link, const char *topic, const char *payload, size_t size,

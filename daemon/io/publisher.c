@@ -86,7 +86,7 @@ void publisher_drop_link(struct publisher *publisher) {
     publisher->wants_renewal = false;
     publisher->is_renewing = false;
     publisher->sent = 0; /* the next connection begins with the oldest that is not acknowledged */
-    publisher->state_message = NO_MESSAGE;
+    publisher->state_message = LINK_NO_MESSAGE;
     spool_set_link(publisher->spool, false);
 }
 
@@ -112,7 +112,7 @@ static void note_unanswered(struct publisher *publisher) {
     struct attempt *attempt = &publisher->attempt;
 
     if (publisher->state == UPLINK_ANNOUNCING) {
-        attempt->unacknowledged = publisher->state_message != NO_MESSAGE;
+        attempt->unacknowledged = publisher->state_message != LINK_NO_MESSAGE;
         (void)snprintf(attempt->topic, sizeof(attempt->topic), "%s", publisher->state_topic);
     } else {
         attempt->unacknowledged =
@@ -221,7 +221,7 @@ static int try_to_connect(struct publisher *publisher) {
     const struct publisher_settings *settings = publisher->settings;
     struct link_calls calls = { on_link_event, publisher_on_acknowledged, publisher_on_idle,
                                 publisher };
-    char password[PASSWORD_SIZE];
+    char password[ATTEMPT_PASSWORD_SIZE];
     struct link_settings link = {
         .client_id = publisher->client_id,
         .username = settings->username,
@@ -416,7 +416,7 @@ int publisher_new(sd_event *loop, const struct publisher_settings *settings, str
     publisher->spool = spool;
     publisher->loop = loop;
     publisher->calls = *calls;
-    publisher->state_message = NO_MESSAGE;
+    publisher->state_message = LINK_NO_MESSAGE;
     publisher->backoff.base_ms = settings->reconnect_min_ms;
     if (getrandom(&publisher->backoff.random, sizeof(publisher->backoff.random), 0) < 0)
         return -errno;

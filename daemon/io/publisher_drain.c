@@ -172,7 +172,7 @@ void publisher_on_idle(void *userdata) {
     if (publisher->state == UPLINK_ONLINE || publisher->state == UPLINK_CLOSING)
         pump(publisher);
     if (publisher->state == UPLINK_ONLINE && publisher->state_is_stale &&
-        publisher->state_message == NO_MESSAGE && !state_is_refused(publisher))
+        publisher->state_message == LINK_NO_MESSAGE && !state_is_refused(publisher))
         send_state(publisher);
     if (publisher->state == UPLINK_CLOSING)
         finish_farewell(publisher);
@@ -187,7 +187,7 @@ void publisher_on_acknowledged(int message, void *userdata) {
 
     publisher->progress_us = loop_now_us();
     if (message == publisher->state_message) {
-        publisher->state_message = NO_MESSAGE;
+        publisher->state_message = LINK_NO_MESSAGE;
         if (publisher->state == UPLINK_ANNOUNCING)
             publisher_step(publisher, UPLINK_ANNOUNCED);
         return;

@@ -21,8 +21,6 @@
 
 #define PUBLISHER_OFFLINE "{\"state\":\"offline\"}"
 
-enum { NO_MESSAGE = -1 };
-
 /* What is kept of a broker between attempts. */
 struct memory {
     enum cause cause;  /* said last: a second broker's failures are not news of the first */
@@ -81,7 +79,7 @@ struct publisher {
 
 /* Is anything on its way that the broker has not acknowledged? */
 static inline bool awaits_answer(const struct publisher *publisher) {
-    return publisher->in_flight.count > 0 || publisher->state_message != NO_MESSAGE;
+    return publisher->in_flight.count > 0 || publisher->state_message != LINK_NO_MESSAGE;
 }
 
 static inline bool is_established(enum uplink_state state) {

@@ -40,10 +40,9 @@ struct spool_settings {
 struct spooled {
     uint64_t number;
     char prefix[ID_PREFIX_LENGTH + 1];
-    int64_t wall_us;   /* when it was taken, by the best knowledge of now */
-    bool synchronised; /* is that knowledge certain? */
-    uint64_t
-        accepted_us; /* CLOCK_BOOTTIME, of a row on disk when it was taken; 0: before this boot */
+    int64_t wall_us;      /* when it was taken, by the best knowledge of now */
+    bool synchronised;    /* is that knowledge certain? */
+    uint64_t accepted_us; /* CLOCK_BOOTTIME; on disk stands only taken_us; 0: before this boot */
     struct reading reading;
 };
 

@@ -310,7 +310,7 @@ int spool_file_look(const char *path, struct spool_file **ret, struct spool_summ
     CLEANUP(spool_file_closep) struct spool_file *file = calloc(1, sizeof(*file));
     char uri[3 * PATH_MAX];
     struct stat status;
-    int64_t format;
+    int64_t format = 0;
     int code;
     int r;
 

@@ -128,7 +128,7 @@ static void continue_from(struct spool *spool, const struct spool_summary *summa
     spool->buried = summary->last_is_buried ? summary->last_number : 0;
 }
 
-bool spool_file_knows_the_last(const struct spool *spool) {
+bool spool_last_is_filed(const struct spool *spool) {
     return spool->is_ending || spool->settings.durability != SPOOL_OUTAGE;
 }
 
@@ -143,7 +143,7 @@ static int adopt(struct spool *spool, const struct spool_summary *summary) {
     if (r < 0)
         return r;
     is_certain = is_first && numbers_are_certain(spool, summary);
-    spool->is_certain = is_certain && spool_file_knows_the_last(spool);
+    spool->is_certain = is_certain && spool_last_is_filed(spool);
     r = spool_file_mark_certain(spool->file, spool->is_certain);
     if (r < 0)
         return r;
@@ -175,13 +175,13 @@ static int64_t adopt_boot(struct spool *spool, const struct spool_boot *boot) {
 static void on_rescued(const struct spool_row *row, const struct spool_boot *boot, void *userdata) {
     struct spool *spool = userdata;
     struct spool_row mine = *row;
-    int r = row->reading.count == 0 ? -EBADMSG : -ENOTCONN;
+    bool is_kept = false;
 
-    if (spool->file && r != -EBADMSG) {
+    if (spool->file && row->reading.count > 0) {
         mine.boot = adopt_boot(spool, boot);
-        r = spool_file_add(spool->file, &mine);
+        is_kept = spool_file_add(spool->file, &mine) == 0;
     }
-    if (r == 0) {
+    if (is_kept) {
         spool->waiting++;
         spool->has_rewound = true;
     } else {
@@ -269,7 +269,7 @@ static int start_anew(struct spool *spool) {
 /* Memory goes on alone, and what it hands out the file does not know: under another prefix, lest
  * a start after a kill gives these numbers out again. */
 static void part_from_the_file(struct spool *spool) {
-    if (spool_is_sick(spool) || !spool_file_knows_the_last(spool) ||
+    if (spool_is_sick(spool) || !spool_last_is_filed(spool) ||
         spool_draw_prefix(&spool->prefix) < 0)
         return;
     for (uint64_t number = higher(spool->written, spool->shown) + 1; number <= spool->ring.last;

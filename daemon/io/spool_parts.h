@@ -39,7 +39,7 @@ struct spool {
     struct spool_disk *disk;
     struct spool_rescue *rescue;  /* of the corrupt file, while it gives what it can */
     char aside[SPOOL_ASIDE_SIZE]; /* the corrupt file, until it has; "": none */
-    uint64_t aside_before;        /* what is wanted of it */
+    uint64_t aside_before;        /* the numbers below this are wanted of it */
     enum cause cause;
 
     /* Readings pass these in order: ring.last >= written >= synced; ring.first <= written + 1. */
@@ -130,5 +130,5 @@ void spool_end_rescue(struct spool *spool);
 /* Says how many readings were dropped since it was last said. */
 void spool_say_dropped(struct spool *spool);
 
-/* Under SPOOL_OUTAGE memory alone knows the last number. */
-bool spool_file_knows_the_last(const struct spool *spool);
+/* Does the file know the last number? Under SPOOL_OUTAGE memory alone does. */
+bool spool_last_is_filed(const struct spool *spool);

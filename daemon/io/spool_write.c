@@ -142,7 +142,7 @@ static int write_all(struct spool *spool) {
         r = write_readings(spool, &last, &filed);
     if (r == 0)
         r = delete_settled(spool, filed, &buried);
-    if (r == 0 && spool_file_knows_the_last(spool)) {
+    if (r == 0 && spool_last_is_filed(spool)) {
         is_certain = spool->shown <= last;
         r = keep_last(spool, last, &filed, &buried);
     }

@@ -41,8 +41,8 @@ static int on_answer(sd_bus_message *answer, void *userdata, sd_bus_error *error
     if (!sd_bus_message_is_method_error(answer, NULL) &&
         sd_bus_message_read(answer, "v", "b", &is_synchronised) > 0 && is_synchronised) {
         clock_believe_synchronised();
-        loop_arm(timekeeper->timer,
-                 loop_now_us()); /* to hang up: not here, which runs on the bus */
+        /* To hang up: not here, which runs on the bus. */
+        loop_arm(timekeeper->timer, loop_now_us());
     } else {
         ask_later(timekeeper);
     }

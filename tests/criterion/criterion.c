@@ -2,6 +2,7 @@
 #include "criterion/criterion.h"
 
 #include <errno.h>
+#include <fnmatch.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <sys/wait.h>
@@ -125,13 +126,33 @@ static bool passes(const struct criterion_test *test, size_t row, void *paramete
     return child > 0 && judge(test, row, wait_for(child, timeout_s * patience()));
 }
 
-int main(void) {
+/* --filter SUITE/TEST, with * and ?: as Criterion has it; its other options are passed over. */
+static const char *filter_of(int argc, char **argv) {
+    for (int i = 1; i + 1 < argc; i++)
+        if (strcmp(argv[i], "--filter") == 0)
+            return argv[i + 1];
+    return "*";
+}
+
+static bool is_wanted(const struct criterion_test *test, const char *filter) {
+    char name[256];
+
+    if (!test->name)
+        return false; /* the options of a suite */
+    (void)snprintf(name, sizeof(name), "%s/%s", test->suite, test->name);
+    return fnmatch(filter, name, 0) == 0;
+}
+
+int main(int argc, char **argv) {
+    const char *filter = filter_of(argc, argv);
     size_t count = 0;
     size_t failed = 0;
 
     for (const struct criterion_test *test = tests; test; test = test->next) {
-        struct criterion_test_params rows = { .length = test->name ? 1 : 0 };
+        struct criterion_test_params rows = { .length = 1 };
 
+        if (!is_wanted(test, filter))
+            continue;
         if (test->parameters)
             rows = test->parameters();
         for (size_t i = 0; i < rows.length; i++) {

@@ -9,11 +9,11 @@
 TestSuite(attempt, .init = folder_make, .fini = folder_remove);
 
 static struct attempt attempt;
-static char password[PASSWORD_SIZE];
+static char password[ATTEMPT_PASSWORD_SIZE];
 
 /* A file of a line with so many letters, and what is read of it. */
 static int read_line_of(size_t letters, const char *end, unsigned mode) {
-    static char text[2 * PASSWORD_SIZE];
+    static char text[2 * ATTEMPT_PASSWORD_SIZE];
     const char *path = folder_file("password");
 
     memset(text, 'x', letters);
@@ -47,9 +47,9 @@ Test(attempt, a_password_is_its_file_s_first_line) {
 Test(attempt, a_token_is_read_whole_or_not_at_all) {
     cr_expect_eq(read_line_of(3000, "\n", 0640), 0);
     cr_expect_eq(strlen(password), 3000);
-    cr_expect_eq(read_line_of(PASSWORD_SIZE - 2, "\n", 0640), 0);
-    cr_expect_eq(strlen(password), PASSWORD_SIZE - 2);
-    cr_expect_lt(read_line_of(PASSWORD_SIZE + 10, "\n", 0640), 0);
+    cr_expect_eq(read_line_of(ATTEMPT_PASSWORD_SIZE - 2, "\n", 0640), 0);
+    cr_expect_eq(strlen(password), ATTEMPT_PASSWORD_SIZE - 2);
+    cr_expect_lt(read_line_of(ATTEMPT_PASSWORD_SIZE + 10, "\n", 0640), 0);
     expect_refusal(CAUSE_UNREADABLE_FILE, "password_file");
     expect_refusal(CAUSE_UNREADABLE_FILE, "too long");
 }

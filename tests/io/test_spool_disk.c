@@ -522,6 +522,21 @@ Test(spool_disk, salvages_when_there_is_room_again) {
         cr_expect_eq(bench_place(&rows[i]), i);
 }
 
+Test(spool_disk, a_damaged_row_of_a_corrupt_file_is_counted) {
+    struct spooled rows[BENCH_ROWS];
+
+    bench_open();
+    bench_append_many(0, 10);
+    bench_close();
+    bench_run_sql("UPDATE reading SET quantities = 'n=1,n=2' WHERE number = 3");
+    bench_run_sql("DROP TABLE counter");
+    bench_open();
+    bench_turn_until_rest();
+    cr_expect_eq(bench_collect(0, rows, BENCH_ROWS), 9);
+    cr_expect_eq(bench_status().waiting, 9);
+    cr_expect_eq(bench_status().dropped, 1);
+}
+
 /* The count of the readings that were dropped does not go with a corrupt file. */
 Test(spool_disk, a_new_file_knows_what_was_dropped_before) {
     enum { MANY = 6000, DROPPED = 7 };
