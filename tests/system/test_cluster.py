@@ -16,7 +16,7 @@ from cluster import NODE, Cluster, handshake
 from gateway import Gateway
 from pki import Pki
 from rabbitmq import CONSUMER, GATEWAY, SHIPPED
-from test_broker import AMQPS, DISTRIBUTION, INNER, MQTT, listening, publish, reading
+from test_broker import AMQPS, DISTRIBUTION, INNER, MQTT, assert_doors, publish, reading
 from test_provision import Thief
 from waiting import wait_until
 
@@ -74,9 +74,9 @@ def test_the_nodes_are_one_and_have_no_door_but_tls(cluster):
     running = json.loads(cluster.nodes[0].ctl("cluster_status", "--formatter", "json"))
     assert sorted(running["running_nodes"]) == sorted(node.name for node in cluster.nodes)
     first, *others = cluster.nodes
-    assert listening(first) == {*INNER, ("127.0.0.1", MQTT), ("127.0.0.1", AMQPS)}
+    assert_doors(first, {*INNER, ("127.0.0.1", MQTT), ("127.0.0.1", AMQPS)})
     for node in others:  # they share the port mapper of the first
-        assert listening(node) == {("127.0.0.1", port) for port in (MQTT, AMQPS, DISTRIBUTION)}
+        assert_doors(node, {("127.0.0.1", port) for port in (MQTT, AMQPS, DISTRIBUTION)})
 
 
 def test_what_the_nodes_say_to_each_other_is_encrypted(cluster, pki, tmp_path):

@@ -21,7 +21,7 @@ from consumer import Consumer
 from gateway import Gateway
 from pki import Pki
 from rabbitmq import CONSUMER, GATEWAY, SHIPPED, BrokerFailed, RabbitMQ
-from test_broker import AMQPS, INNER, MANAGEMENT, MQTT, listening, publish, reading, s_client
+from test_broker import AMQPS, INNER, MANAGEMENT, MQTT, assert_doors, publish, reading, s_client
 from waiting import wait_until
 
 ARCHIVE, BOARD, ADMINISTRATOR = "archive", "uno-7", "root-of-all"
@@ -302,7 +302,7 @@ def test_a_bad_certificate_is_refused_even_then(node, pki, tmp_path):
 
 
 def test_nothing_listens_but_tls_and_all_of_it_on_loopback(node, pki):
-    assert listening(node) == {*INNER, *(("127.0.0.1", port) for port in (MQTT, AMQPS, MANAGEMENT))}
+    assert_doors(node, {*INNER, *(("127.0.0.1", port) for port in (MQTT, AMQPS, MANAGEMENT))})
     for port in (MQTT, AMQPS, MANAGEMENT):
         talk = subprocess.run(
             ["openssl", "s_client", "-connect", f"127.0.0.1:{node.base + port}", "-CAfile", pki.ca],
