@@ -18,6 +18,7 @@
 #include "core/payload.h"
 #include "io/clock.h"
 #include "io/spool_file.h"
+#include "io/spool_salvage.h"
 
 enum { PAGE_ROWS = 1000 };
 
@@ -108,6 +109,9 @@ static void print_aside(const char *path) {
     char pattern[4096];
     glob_t found;
 
+    if (spool_salvage_is_due(path))
+        (void)printf("set aside %s.salvage, %lld bytes: was corrupt, and is being salvaged\n", path,
+                     size_of(path, ".salvage"));
     if (snprintf(pattern, sizeof(pattern), "%s.corrupt-[0-9]", path) >= (int)sizeof(pattern) ||
         glob(pattern, 0, NULL, &found) != 0)
         return;

@@ -231,8 +231,8 @@ static const struct catalogue_entry entries[] = {
       "dropped first, and counted.",
       "Make room or raise spool.max_mb; above all, mend the connection to the broker." },
     { "spool-corrupt", "3ad8132f0e2367c3a5464623b5847c5c", "The spool was corrupt",
-      "The database could not be read. It was set aside as FILE.corrupt-N, a new one "
-      "was begun, and what can still be read is salvaged.",
+      "The database could not be read. It was set aside, a new one was begun, and what "
+      "can still be read is salvaged; then it is kept as FILE.corrupt-N.",
       "Nothing, for once. If it happens again, replace the card." },
     { "spool-readonly", "e88edd5050423947d84dbd487b982ff1", "The spool cannot be written",
       "The disk refuses. Readings are kept in memory, and the oldest go first when "

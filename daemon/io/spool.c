@@ -242,7 +242,7 @@ struct spool *spool_free(struct spool *spool) {
         return NULL;
     was_open = spool->file != NULL;
     give_up_memory(spool);
-    spool_end_rescue(spool);
+    spool->salvage = spool_salvage_free(spool->salvage);
     spool->disk = spool_disk_free(spool->disk);
     (void)sd_event_source_disable_unref(spool->turn_end);
     (void)sd_event_source_disable_unref(spool->timer);

@@ -37,13 +37,14 @@ enum statement {
     BEGIN,
     COMMIT,
     ADD,
+    ADD_MISSING,
     REMOVE,
     BURY,
     READ,
     READ_BACK,
     OLDEST,
     COUNT_DROPPED,
-    MARK_CERTAIN,
+    SET_COUNTER,
     SET_BOOT,
     FIND_BOOT,
     GET_BOOT,
@@ -56,6 +57,7 @@ static const char *const statements[STATEMENTS] = {
     [BEGIN] = "BEGIN IMMEDIATE",
     [COMMIT] = "COMMIT",
     [ADD] = "INSERT INTO reading VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    [ADD_MISSING] = "INSERT OR IGNORE INTO reading VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     [REMOVE] = "DELETE FROM reading WHERE number = ?1",
     [BURY] = "UPDATE reading SET sensor = '', quantities = '' WHERE number = ?1",
     [READ] = "SELECT number, prefix, boot, taken_us, sensor, quantities FROM reading"
@@ -66,7 +68,7 @@ static const char *const statements[STATEMENTS] = {
     [OLDEST] = "DELETE FROM reading WHERE number IN"
                " (SELECT number FROM reading WHERE sensor <> '' ORDER BY number LIMIT ?1)",
     [COUNT_DROPPED] = "UPDATE counter SET value = value + ?1 WHERE name = 'dropped'",
-    [MARK_CERTAIN] = "UPDATE counter SET value = ?1 WHERE name = 'certain'",
+    [SET_COUNTER] = "INSERT OR REPLACE INTO counter VALUES (?1, ?2)",
     [SET_BOOT] = "INSERT INTO boot (boot_id, wall_offset_us, synchronised) VALUES (?1, ?2, ?3)"
                  " ON CONFLICT (boot_id) DO UPDATE SET wall_offset_us = ?2, synchronised = ?3",
     [FIND_BOOT] = "SELECT key FROM boot WHERE boot_id = ?1",
@@ -216,10 +218,31 @@ static int prepare_all(struct spool_file *file) {
     return 0;
 }
 
+static int read_counter(struct spool_file *file, const char *name, uint64_t *ret) {
+    char sql[96];
+
+    (void)snprintf(sql, sizeof(sql), "SELECT value FROM counter WHERE name = '%s'", name);
+    return read_integer(file, sql, (int64_t *)ret);
+}
+
+/* One that nobody has set is 0. */
+static int read_counters(struct spool_file *file, struct spool_summary *summary) {
+    uint64_t certain = 0;
+    int r = read_counter(file, "dropped", &summary->dropped);
+
+    if (r == 0)
+        r = read_counter(file, "certain", &certain);
+    if (r == 0)
+        r = read_counter(file, "unsalvaged_after", &summary->unsalvaged.after);
+    if (r == 0)
+        r = read_counter(file, "unsalvaged_before", &summary->unsalvaged.before);
+    summary->is_certain = certain != 0;
+    return r;
+}
+
 static int summarise(struct spool_file *file, struct spool_summary *ret) {
     struct spool_summary summary = { 0 };
     sqlite3_stmt *statement = NULL;
-    int64_t certain = 0;
     int code = sqlite3_prepare_v2(file->database,
                                   "SELECT number, prefix, boot, sensor = '' FROM reading"
                                   " ORDER BY number DESC LIMIT 1",
@@ -241,13 +264,9 @@ static int summarise(struct spool_file *file, struct spool_summary *ret) {
         r = read_integer(file, "SELECT count(*) FROM reading WHERE sensor <> ''",
                          (int64_t *)&summary.waiting);
     if (r == 0)
-        r = read_integer(file, "SELECT value FROM counter WHERE name = 'dropped'",
-                         (int64_t *)&summary.dropped);
-    if (r == 0)
-        r = read_integer(file, "SELECT value FROM counter WHERE name = 'certain'", &certain);
+        r = read_counters(file, &summary);
     if (r < 0)
         return r;
-    summary.is_certain = certain != 0;
     *ret = summary;
     return 0;
 }
@@ -384,8 +403,8 @@ void spool_file_roll_back(struct spool_file *file) {
         (void)execute(file, "ROLLBACK");
 }
 
-int spool_file_add(struct spool_file *file, const struct spool_row *row) {
-    sqlite3_stmt *statement = bound(file, ADD);
+static int add(struct spool_file *file, enum statement which, const struct spool_row *row) {
+    sqlite3_stmt *statement = bound(file, which);
     char quantities[READING_TEXT_SIZE];
     int n = reading_render(&row->reading, quantities, sizeof(quantities));
 
@@ -397,7 +416,17 @@ int spool_file_add(struct spool_file *file, const struct spool_row *row) {
     (void)sqlite3_bind_int64(statement, 4, (int64_t)row->reading.taken_us);
     (void)sqlite3_bind_text(statement, 5, row->reading.sensor, -1, SQLITE_STATIC);
     (void)sqlite3_bind_text(statement, 6, quantities, n, SQLITE_STATIC);
-    return run(file, ADD);
+    return run(file, which);
+}
+
+int spool_file_add(struct spool_file *file, const struct spool_row *row) {
+    return add(file, ADD, row);
+}
+
+int spool_file_add_missing(struct spool_file *file, const struct spool_row *row) {
+    int r = add(file, ADD_MISSING, row);
+
+    return r < 0 ? r : sqlite3_changes(file->database);
 }
 
 int spool_file_remove(struct spool_file *file, uint64_t number) {
@@ -428,9 +457,22 @@ int spool_file_count_dropped(struct spool_file *file, uint64_t count) {
     return run(file, COUNT_DROPPED);
 }
 
+static int set_counter(struct spool_file *file, const char *name, int64_t value) {
+    sqlite3_stmt *statement = bound(file, SET_COUNTER);
+
+    (void)sqlite3_bind_text(statement, 1, name, -1, SQLITE_STATIC);
+    (void)sqlite3_bind_int64(statement, 2, value);
+    return run(file, SET_COUNTER);
+}
+
 int spool_file_mark_certain(struct spool_file *file, bool is_certain) {
-    (void)sqlite3_bind_int64(bound(file, MARK_CERTAIN), 1, is_certain);
-    return run(file, MARK_CERTAIN);
+    return set_counter(file, "certain", is_certain);
+}
+
+int spool_file_note_unsalvaged(struct spool_file *file, const struct spool_span *span) {
+    int r = set_counter(file, "unsalvaged_after", (int64_t)span->after);
+
+    return r < 0 ? r : set_counter(file, "unsalvaged_before", (int64_t)span->before);
 }
 
 /* A row whose text is not what we write is a damaged one: it comes without quantities. */

@@ -35,6 +35,12 @@ struct spool_boot {
     bool synchronised;
 };
 
+/* The numbers above one and below another. */
+struct spool_span {
+    uint64_t after;
+    uint64_t before;
+};
+
 /* What the file says of itself when it is opened. */
 struct spool_summary {
     uint64_t last_number; /* 0: none */
@@ -44,6 +50,7 @@ struct spool_summary {
     uint64_t dropped;
     bool is_certain; /* no later number was given out under last_prefix */
     bool last_is_buried;
+    struct spool_span unsalvaged; /* before == 0: nobody has noted any */
 };
 
 struct spool_file;
@@ -72,6 +79,10 @@ int spool_file_commit(struct spool_file *file);
 void spool_file_roll_back(struct spool_file *file);
 
 int spool_file_add(struct spool_file *file, const struct spool_row *row);
+
+/* Unless there is one of the same number. Returns how many rows were added. */
+int spool_file_add_missing(struct spool_file *file, const struct spool_row *row);
+
 int spool_file_remove(struct spool_file *file, uint64_t number);
 
 /* Keeps the row for its number alone: the last one given out must survive. */
@@ -87,6 +98,9 @@ int spool_file_count_dropped(struct spool_file *file, uint64_t count);
 /* Notes whether the last number in the file is the last that was given out. */
 int spool_file_mark_certain(struct spool_file *file, bool is_certain);
 
+/* Notes what is still to be salvaged of the file before this one. */
+int spool_file_note_unsalvaged(struct spool_file *file, const struct spool_span *span);
+
 /* Reads rows above `after` and below `before`, in order; a damaged one has no quantities. Returns
  * how many. */
 int spool_file_read(struct spool_file *file, uint64_t after, uint64_t before,
@@ -96,7 +110,7 @@ int spool_file_read(struct spool_file *file, uint64_t after, uint64_t before,
 int spool_file_read_back(struct spool_file *file, uint64_t after, uint64_t before,
                          struct spool_row *rows, size_t max);
 
-/* Opens a file that is known to be corrupt, for these two alone. */
+/* Opens a file that is known to be corrupt, for these two and spool_file_get_boot alone. */
 int spool_file_open_damaged(const char *path, struct spool_file **ret);
 
 /* Finds or makes the row of a boot. */

@@ -94,6 +94,13 @@ static uint64_t blind_start(const struct spool *spool) {
     return start;
 }
 
+/* The last number that a file which was set aside may have; 0: there is no such file. */
+static uint64_t last_of_unsalvaged(const struct spool *spool, const struct spool_summary *summary) {
+    if (!spool_salvage_is_due(spool->settings.path))
+        return 0;
+    return summary->unsalvaged.before > 0 ? summary->unsalvaged.before - 1 : blind_start(spool);
+}
+
 static void count_from(struct spool *spool, uint64_t last) {
     ring_init(&spool->ring, spool->slots, SPOOL_RING, last);
     spool->written = spool->synced = spool->filed = last;
@@ -107,7 +114,8 @@ static void count_from(struct spool *spool, uint64_t last) {
 static bool numbers_are_certain(const struct spool *spool, const struct spool_summary *summary) {
     struct spool_note note;
 
-    if (summary->last_number == 0 || summary->last_boot != spool->boot.key)
+    if (summary->last_number == 0 || summary->last_boot != spool->boot.key ||
+        summary->last_number < last_of_unsalvaged(spool, summary))
         return false;
     return summary->is_certain && spool->lock && spool_lock_recall(spool->lock, &note) &&
            spool_lock_recognises(spool->lock, &note) && summary->last_number >= note.last_number;
@@ -123,13 +131,26 @@ static void continue_from(struct spool *spool, const struct spool_summary *summa
         spool->prefix = summary->last_prefix;
     else if (spool->lock && spool_lock_recall(spool->lock, &note))
         last = higher(last, note.last_number);
-    count_from(spool, last);
+    count_from(spool, higher(last, last_of_unsalvaged(spool, summary)));
     spool->filed = summary->last_number;
     spool->buried = summary->last_is_buried ? summary->last_number : 0;
 }
 
 bool spool_last_is_filed(const struct spool *spool) {
     return spool->is_ending || spool->settings.durability != SPOOL_OUTAGE;
+}
+
+/* What is left to salvage the new file knows before it has a row. */
+static int adopt_salvage(struct spool *spool, const struct spool_summary *summary) {
+    struct spool_span *left = &spool->unsalvaged;
+
+    if (left->before == 0 && spool_salvage_is_due(spool->settings.path))
+        *left = summary->unsalvaged.before > 0 ? summary->unsalvaged
+                                               : (struct spool_span){ 0, spool->ring.first };
+    if (left->before == 0)
+        return 0;
+    (void)sd_event_source_set_enabled(spool->turn_end, SD_EVENT_ONESHOT);
+    return spool_file_note_unsalvaged(spool->file, left);
 }
 
 static int adopt(struct spool *spool, const struct spool_summary *summary) {
@@ -149,6 +170,9 @@ static int adopt(struct spool *spool, const struct spool_summary *summary) {
         return r;
     if (is_first)
         continue_from(spool, summary, is_certain);
+    r = adopt_salvage(spool, summary);
+    if (r < 0)
+        return r;
     spool->boot_is_unsaved = false;
     spool->has_rewound = summary->waiting > 0;
     spool->dropped += summary->dropped;
@@ -172,53 +196,96 @@ static int64_t adopt_boot(struct spool *spool, const struct spool_boot *boot) {
     return known.key;
 }
 
-static void on_rescued(const struct spool_row *row, const struct spool_boot *boot, void *userdata) {
-    struct spool *spool = userdata;
-    struct spool_row mine = *row;
-    bool is_kept = false;
+/* The rows and how far they go are written as one: whatever comes between, none is taken twice and
+ * none passed over. */
+static int file_find(struct spool *spool, const struct spool_find *find, uint64_t *ret_kept,
+                     uint64_t *ret_damaged) {
+    int r = spool_file_begin(spool->file);
 
-    if (spool->file && row->reading.count > 0) {
-        mine.boot = adopt_boot(spool, boot);
-        is_kept = spool_file_add(spool->file, &mine) == 0;
+    for (int i = 0; r >= 0 && i < find->count; i++) {
+        struct spool_row row = find->rows[i];
+
+        if (row.reading.count == 0) {
+            (*ret_damaged)++;
+            continue;
+        }
+        row.boot = adopt_boot(spool, &find->boots[i]);
+        r = spool_file_add_missing(spool->file, &row);
+        *ret_kept += r > 0;
     }
-    if (is_kept) {
-        spool->waiting++;
-        spool->has_rewound = true;
-    } else {
-        spool->dropped++;
-        spool->unsaved_drops++;
-    }
+    if (r >= 0)
+        r = spool_file_count_dropped(spool->file, *ret_damaged);
+    if (r == 0)
+        r = spool_file_note_unsalvaged(spool->file, &find->left);
+    if (r == 0)
+        r = spool_file_commit(spool->file);
+    return r;
 }
 
-static void on_rescue_over(uint64_t rescued, const char *aside, void *userdata) {
+static int on_found(const struct spool_find *find, void *userdata) {
     struct spool *spool = userdata;
+    uint64_t kept = 0;
+    uint64_t damaged = 0;
+    int r = file_find(spool, find, &kept, &damaged);
 
+    if (r < 0) {
+        spool_fail(spool, r);
+        return r;
+    }
+    spool->unsalvaged = find->left;
+    spool->salvaged += kept;
+    spool->waiting += kept;
+    spool->dropped += damaged;
+    spool->has_rewound = true;
+    return 0;
+}
+
+/* What keeps it from going on is said once; it is tried again with the next readings. */
+static void on_salvage_over(int result, void *userdata) {
+    struct spool *spool = userdata;
+    char name[SPOOL_KEPT_SIZE];
+    int r = result;
+
+    spool->salvage = spool_salvage_free(spool->salvage);
+    if (r == 0)
+        r = spool_salvage_keep(spool->settings.path, name, sizeof(name));
+    if (r < 0 && r != spool->salvage_error)
+        log_warning(r, "cannot salvage the corrupt spool now: it is tried again",
+                    { "PATH", spool->settings.path });
+    spool->salvage_error = r;
+    if (r < 0)
+        return;
+    spool->unsalvaged.before = 0;
     log_warning(0, "salvaged what could be read of the corrupt spool",
-                { "RESCUED", LOG_NUMBER((long long)rescued) }, { "SET_ASIDE", aside },
+                { "SALVAGED", LOG_NUMBER((long long)spool->salvaged) }, { "SET_ASIDE", name },
                 { "PATH", spool->settings.path });
-    spool->rescue = spool_rescue_free(spool->rescue);
-    spool->aside[0] = '\0';
 }
 
-static void begin_rescue(struct spool *spool) {
+void spool_continue_salvage(struct spool *spool) {
+    static const struct spool_salvage_calls calls = { on_found, on_salvage_over };
     int r;
 
-    if (spool->aside[0] == '\0' || spool->rescue)
+    if (spool->unsalvaged.before == 0 || spool->salvage)
         return;
-    r = spool_rescue_new(spool->loop, spool->aside, spool->aside_before, on_rescued, on_rescue_over,
-                         spool, &spool->rescue);
+    r = spool_salvage_new(spool->loop, spool->settings.path, &spool->unsalvaged, &calls, spool,
+                          &spool->salvage);
     if (r < 0)
-        log_warning(r, "cannot salvage the corrupt spool now", { "SET_ASIDE", spool->aside });
+        on_salvage_over(r, spool);
 }
 
-void spool_end_rescue(struct spool *spool) {
-    if (spool->aside[0] != '\0')
-        log_warning(0,
-                    "the corrupt spool was not salvaged to its end: the rest is in the file that "
-                    "was set aside, and only there",
-                    { "SET_ASIDE", spool->aside }, { "PATH", spool->settings.path });
-    spool->rescue = spool_rescue_free(spool->rescue);
-    spool->aside[0] = '\0';
+/* A file is corrupt before that of the last time was salvaged. */
+static void give_up_salvage(struct spool *spool) {
+    char name[SPOOL_KEPT_SIZE] = "";
+    int r;
+
+    spool->salvage = spool_salvage_free(spool->salvage);
+    if (!spool_salvage_is_due(spool->settings.path))
+        return;
+    r = spool_salvage_keep(spool->settings.path, name, sizeof(name));
+    log_warning(r,
+                "the spool is corrupt again, and the one before was not salvaged to its end: the "
+                "rest is in the file that was set aside, and only there",
+                { "SET_ASIDE", name }, { "PATH", spool->settings.path });
 }
 
 int spool_open(struct spool *spool) {
@@ -230,24 +297,20 @@ int spool_open(struct spool *spool) {
     r = adopt(spool, &summary);
     if (r < 0)
         spool->file = spool_file_close(spool->file);
-    else
-        begin_rescue(spool);
     return r;
 }
 
 /* What the ring still has goes into the new file; what only the old one had is salvaged from it. */
 static int start_anew(struct spool *spool) {
-    char aside[SPOOL_ASIDE_SIZE];
     uint64_t in_ring = 0;
     int r;
 
     spool_disk_forget(spool->disk); /* what it does is for the old file */
     spool->file = spool_file_close(spool->file);
-    r = spool_rescue_set_aside(spool->settings.path, aside, sizeof(aside));
+    give_up_salvage(spool);
+    r = spool_salvage_set_aside(spool->settings.path);
     if (r < 0)
         return r;
-    spool_end_rescue(spool);
-    (void)snprintf(spool->aside, sizeof(spool->aside), "%s", aside);
     if (spool->ring.slots) {
         for (uint64_t number = spool->ring.first; number <= spool->ring.last; number++)
             in_ring += !ring_at(&spool->ring, number)->is_acknowledged;
@@ -256,7 +319,8 @@ static int start_anew(struct spool *spool) {
     } else {
         count_from(spool, blind_start(spool));
     }
-    spool->aside_before = spool->ring.first;
+    spool->unsalvaged = (struct spool_span){ 0, spool->ring.first };
+    spool->salvaged = 0;
     spool->settling_count = 0;
     spool->buried = 0;
     spool->filed = spool->ring.first - 1;
@@ -280,6 +344,7 @@ static void part_from_the_file(struct spool *spool) {
 void spool_fail(struct spool *spool, int error) {
     int r = error;
 
+    spool->salvage = spool_salvage_free(spool->salvage);
     part_from_the_file(spool);
     if (spool->file)
         spool_file_roll_back(spool->file);

@@ -16,7 +16,7 @@
 #include "io/spool_disk.h"
 #include "io/spool_file.h"
 #include "io/spool_lock.h"
-#include "io/spool_rescue.h"
+#include "io/spool_salvage.h"
 
 /* What a sick disk cannot delete yet, and then what can still come when no more is read. */
 enum { SPOOL_SETTLING = SPOOL_RING + IN_FLIGHT_MAX };
@@ -37,9 +37,10 @@ struct spool {
     struct spool_lock *lock;        /* NULL while the disk refuses even that */
     struct spool_file *file;        /* NULL while the disk refuses */
     struct spool_disk *disk;
-    struct spool_rescue *rescue;  /* of the corrupt file, while it gives what it can */
-    char aside[SPOOL_ASIDE_SIZE]; /* the corrupt file, until it has; "": none */
-    uint64_t aside_before;        /* the numbers below this are wanted of it */
+    struct spool_salvage *salvage; /* of a corrupt file, while the disk is well */
+    struct spool_span unsalvaged;  /* what is still to be read of it; before == 0: there is none */
+    uint64_t salvaged;
+    int salvage_error; /* as it was said */
     enum cause cause;
 
     /* Readings pass these in order: ring.last >= written >= synced; ring.first <= written + 1. */
@@ -114,7 +115,7 @@ void spool_on_disk_task_done(enum spool_disk_task task, uint64_t mark, int resul
 /* Eight digits that tell this count of readings from any other. */
 int spool_draw_prefix(uint32_t *ret);
 
-/* Opens the file, or makes it, goes on from its last number, and salvages what was set aside. */
+/* Opens the file, or makes it, and goes on from its last number. */
 int spool_open(struct spool *spool);
 
 /* Memory goes on alone, and the disk is tried again: at once with a new file if this one is
@@ -124,8 +125,8 @@ void spool_fail(struct spool *spool, int error);
 /* Says it, if it is another one. */
 void spool_set_cause(struct spool *spool, enum cause cause, int error);
 
-/* Leaves what was set aside as it is, and says so if there was more to salvage. */
-void spool_end_rescue(struct spool *spool);
+/* Goes on with a corrupt file that was set aside, if there is one. */
+void spool_continue_salvage(struct spool *spool);
 
 /* Says how many readings were dropped since it was last said. */
 void spool_say_dropped(struct spool *spool);

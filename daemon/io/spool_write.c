@@ -250,5 +250,6 @@ void spool_write_out(struct spool *spool) {
     if (spool->waiting > 0 && spool->synced < spool->written && spool->due.sync_us == NEVER)
         spool->due.sync_us = loop_now_us() + sync_after_us;
     spool_start_disk_task(spool);
+    spool_continue_salvage(spool);
     spool_arm(spool);
 }

@@ -462,6 +462,23 @@ static long pages_of_file(void) {
     return (long)(status.st_size / 1024);
 }
 
+static off_t root_of_readings(void) {
+    sqlite3 *database = NULL;
+    sqlite3_stmt *statement = NULL;
+    off_t page;
+
+    cr_assert_eq(sqlite3_open(bench_settings.path, &database), SQLITE_OK);
+    cr_assert_eq(sqlite3_prepare_v2(database,
+                                    "SELECT rootpage FROM sqlite_schema WHERE name = 'reading'", -1,
+                                    &statement, NULL),
+                 SQLITE_OK);
+    cr_assert_eq(sqlite3_step(statement), SQLITE_ROW);
+    page = sqlite3_column_int(statement, 0) - 1;
+    (void)sqlite3_finalize(statement);
+    cr_assert_eq(sqlite3_close(database), SQLITE_OK);
+    return page;
+}
+
 Test(spool_disk, salvages_both_ends_of_a_corrupt_file) {
     enum { MANY = 6000 };
     struct spooled rows[BENCH_ROWS];
@@ -520,6 +537,138 @@ Test(spool_disk, salvages_when_there_is_room_again) {
     cr_assert_eq(n, 15);
     for (size_t i = 0; i < n; i++)
         cr_expect_eq(bench_place(&rows[i]), i);
+}
+
+/* A spool that is refused, and can be read from its first row to its last. */
+static void leave_corrupt(uint64_t count) {
+    bench_open();
+    bench_append_many(0, count);
+    bench_close();
+    bench_run_sql("DROP TABLE counter");
+}
+
+static void turn_until_something_waits(void) {
+    for (unsigned ms = 0; ms < 30000 && bench_status().waiting == 0; ms++) {
+        (void)poll(NULL, 0, 1);
+        (void)sd_event_run(bench_loop, 0);
+    }
+}
+
+static void expect_places(uint64_t first, uint64_t count) {
+    struct spooled rows[BENCH_ROWS];
+    uint64_t after = 0;
+    uint64_t place = first;
+    size_t n;
+
+    while ((n = bench_collect(after, rows, BENCH_ROWS)) > 0)
+        for (size_t i = 0; i < n; i++) {
+            cr_expect_eq(bench_place(&rows[i]), place++);
+            after = rows[i].number;
+        }
+    cr_expect_eq(place, first + count);
+    cr_expect_eq(bench_status().waiting, count);
+    cr_expect_eq(bench_status().dropped, 0);
+}
+
+Test(spool_disk, a_restart_goes_on_with_a_salvage) {
+    enum { MANY = 1000 };
+    uint64_t salvaged;
+
+    leave_corrupt(MANY);
+    bench_open();
+    turn_until_something_waits();
+    salvaged = bench_status().waiting;
+    cr_assert(salvaged > 0 && salvaged < MANY);
+    cr_assert_eq(bench_deliver(salvaged), salvaged);
+    spool_settle(bench_spool);
+    bench_append_many(MANY, 1);
+    bench_abandon();
+    cr_expect_neq(access(folder_file("spool.db.corrupt-1"), F_OK), 0);
+    bench_open();
+    bench_turn_until_rest();
+    expect_places(salvaged, MANY + 1 - salvaged);
+    cr_expect_eq(access(folder_file("spool.db.corrupt-1"), F_OK), 0);
+}
+
+/* Set aside, and ended before there was a new one. */
+Test(spool_disk, a_start_salvages_what_the_last_had_no_room_for) {
+    leave_corrupt(10);
+    rename_fills_the_disk = true;
+    bench_open();
+    bench_abandon();
+    cr_assert_eq(access(folder_file("spool.db.salvage"), F_OK), 0);
+    bench_heal_disk();
+    bench_open();
+    bench_append_many(10, 5);
+    bench_turn_until_rest();
+    expect_places(0, 15);
+}
+
+Test(spool_disk, a_salvage_is_over_when_it_is_synced_not_before) {
+    leave_corrupt(10);
+    bench_open();
+    atomic_store(&syncs_hang, true);
+    for (unsigned ms = 0; ms < 5000 && bench_status().waiting < 10; ms++)
+        (void)bench_turn_for(1);
+    cr_assert_eq(bench_status().waiting, 10);
+    (void)bench_turn_for(50);
+    cr_expect_neq(access(folder_file("spool.db.corrupt-1"), F_OK), 0);
+    atomic_store(&syncs_hang, false);
+    bench_turn_until_rest();
+    cr_expect_eq(access(folder_file("spool.db.corrupt-1"), F_OK), 0);
+}
+
+Test(spool_disk, a_disk_that_fills_in_the_midst_of_a_salvage_costs_nothing) {
+    enum { MANY = 1000 };
+
+    leave_corrupt(MANY);
+    bench_open();
+    turn_until_something_waits();
+    cr_assert_lt(bench_status().waiting, MANY);
+    bench_make_disk_sick();
+    bench_turn_until_rest();
+    cr_expect_lt(bench_status().waiting, MANY);
+    cr_expect_neq(access(folder_file("spool.db.corrupt-1"), F_OK), 0);
+    bench_append_many(MANY, 1);
+    cr_expect_neq(bench_status().cause, CAUSE_NONE);
+    bench_heal_disk();
+    bench_wait_for_retry();
+    bench_turn_until_rest();
+    expect_places(0, MANY + 1);
+}
+
+Test(spool_disk, a_file_that_becomes_corrupt_before_the_last_was_salvaged) {
+    leave_corrupt(1000);
+    bench_open();
+    turn_until_something_waits();
+    bench_abandon();
+    bench_run_sql("DROP TABLE counter");
+    bench_open();
+    bench_append_many(1000, 1);
+    bench_turn_until_rest();
+    cr_expect_eq(access(folder_file("spool.db.corrupt-1"), F_OK), 0);
+    cr_expect_eq(access(folder_file("spool.db.corrupt-2"), F_OK), 0);
+    cr_expect_gt(bench_status().waiting, 1, "the second gave what the first had given");
+}
+
+/* The row numbers of a damaged page may go down, or round in a circle. */
+Test(spool_disk, a_row_out_of_order_is_not_taken_again) {
+    enum { PAGE_BYTES = 512, HEADER = 8, POINTER = 2 };
+    uint8_t page[PAGE_BYTES];
+    off_t root;
+    int fd;
+
+    leave_corrupt(5);
+    root = root_of_readings() * PAGE_BYTES;
+    fd = open(bench_settings.path, O_RDWR | O_CLOEXEC);
+    cr_assert_eq(pread(fd, page, sizeof(page), root), PAGE_BYTES);
+    memcpy(page + HEADER + 4 * POINTER, page + HEADER, POINTER); /* the last is the first again */
+    cr_assert_eq(pwrite(fd, page, sizeof(page), root), PAGE_BYTES);
+    (void)close(fd);
+    bench_open();
+    bench_turn_until_rest();
+    cr_expect_eq(bench_status().waiting, 4);
+    cr_expect_eq(access(folder_file("spool.db.corrupt-1"), F_OK), 0);
 }
 
 Test(spool_disk, a_damaged_row_of_a_corrupt_file_is_counted) {

@@ -227,6 +227,32 @@ Test(spool_file, remembers_whether_its_last_number_is_certain) {
     cr_expect_not(summary.is_certain);
 }
 
+Test(spool_file, remembers_what_is_still_to_be_salvaged) {
+    const struct spool_span span = { .after = 5, .before = 1795000000001 };
+
+    open_sound();
+    cr_expect_eq(summary.unsalvaged.before, 0);
+    cr_assert_eq(spool_file_note_unsalvaged(file, &span), 0);
+    reopen();
+    cr_expect_eq(summary.unsalvaged.after, span.after);
+    cr_expect_eq(summary.unsalvaged.before, span.before);
+}
+
+Test(spool_file, adds_what_is_missing_and_leaves_what_is_there) {
+    struct spool_row row = row_of(5);
+    struct spool_row found;
+
+    open_sound();
+    add(5, 5);
+    row.prefix++;
+    cr_expect_eq(spool_file_add_missing(file, &row), 0);
+    cr_assert_eq(spool_file_read(file, 4, 6, &found, 1), 1);
+    cr_expect_eq(found.prefix, row.prefix - 1);
+    row.number = 6;
+    cr_expect_eq(spool_file_add_missing(file, &row), 1);
+    cr_expect_str_eq(numbers(0, 100, 32), "5 6 ");
+}
+
 Test(spool_file, removing_what_is_not_there_is_no_error) {
     open_sound();
     cr_expect_eq(spool_file_remove(file, 99), 0);

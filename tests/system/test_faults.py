@@ -685,7 +685,7 @@ def test_a_corrupt_spool(damage, salvaged, tmp_path, pki, quick_broker, port, se
                 feed.go_on()
                 witness.wait_for(range(count + 1, count + 100))
                 one.wait_for_entry(CAUSE="spool-corrupt")
-                one.wait_for_entry("salvaged")
+                one.wait_for_entry("salvaged what could be read of the corrupt spool")
                 if salvaged:
                     wait_until(lambda: len(witness.seen) > count, 20, "what was salvaged")
                     wait_until(lambda: one.state()["waiting"] < WINDOW, 20, "the end of it")
