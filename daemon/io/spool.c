@@ -398,12 +398,17 @@ static bool was_dropped(const struct spool *spool, uint64_t number) {
            (number > spool->lost_after && number <= spool->lost_to);
 }
 
+/* Read from a file that has been found corrupt since: it is counted when it is salvaged. */
+static bool is_set_aside(const struct spool *spool, uint64_t number) {
+    return number > spool->unsalvaged.after && number < spool->unsalvaged.before;
+}
+
 void spool_acknowledge(struct spool *spool, uint64_t number) {
     struct ring_slot *slot = ring_at(&spool->ring, number);
 
     if (slot)
         slot->is_acknowledged = true;
-    if (was_dropped(spool, number))
+    if (was_dropped(spool, number) || is_set_aside(spool, number))
         return;
     if (spool->waiting > 0)
         spool->waiting--;

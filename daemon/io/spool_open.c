@@ -94,8 +94,8 @@ static uint64_t blind_start(const struct spool *spool) {
     return start;
 }
 
-/* The last number that a file which was set aside may have; 0: there is no such file. */
-static uint64_t last_of_unsalvaged(const struct spool *spool, const struct spool_summary *summary) {
+/* The last number that a file which is still to be salvaged may have; 0: there is no such file. */
+static uint64_t last_set_aside(const struct spool *spool, const struct spool_summary *summary) {
     if (!spool_salvage_is_due(spool->settings.path))
         return 0;
     return summary->unsalvaged.before > 0 ? summary->unsalvaged.before - 1 : blind_start(spool);
@@ -111,11 +111,12 @@ static void count_from(struct spool *spool, uint64_t last) {
  * left, and no daemon that kept readings in memory was killed: after a power cut a file may have
  * lost numbers that were already sent.
  */
-static bool numbers_are_certain(const struct spool *spool, const struct spool_summary *summary) {
+static bool numbers_are_certain(const struct spool *spool, const struct spool_summary *summary,
+                                uint64_t set_aside) {
     struct spool_note note;
 
     if (summary->last_number == 0 || summary->last_boot != spool->boot.key ||
-        summary->last_number < last_of_unsalvaged(spool, summary))
+        summary->last_number < set_aside)
         return false;
     return summary->is_certain && spool->lock && spool_lock_recall(spool->lock, &note) &&
            spool_lock_recognises(spool->lock, &note) && summary->last_number >= note.last_number;
@@ -123,7 +124,7 @@ static bool numbers_are_certain(const struct spool *spool, const struct spool_su
 
 /* The first file of this run says where to go on. */
 static void continue_from(struct spool *spool, const struct spool_summary *summary,
-                          bool is_certain) {
+                          uint64_t set_aside, bool is_certain) {
     struct spool_note note = { 0 };
     uint64_t last = summary->last_number;
 
@@ -131,8 +132,8 @@ static void continue_from(struct spool *spool, const struct spool_summary *summa
         spool->prefix = summary->last_prefix;
     else if (spool->lock && spool_lock_recall(spool->lock, &note))
         last = higher(last, note.last_number);
-    count_from(spool, higher(last, last_of_unsalvaged(spool, summary)));
-    spool->filed = summary->last_number;
+    count_from(spool, higher(last, set_aside));
+    spool->filed = higher(summary->last_number, set_aside);
     spool->buried = summary->last_is_buried ? summary->last_number : 0;
 }
 
@@ -140,39 +141,54 @@ bool spool_last_is_filed(const struct spool *spool) {
     return spool->is_ending || spool->settings.durability != SPOOL_OUTAGE;
 }
 
-/* What is left to salvage the new file knows before it has a row. */
-static int adopt_salvage(struct spool *spool, const struct spool_summary *summary) {
-    struct spool_span *left = &spool->unsalvaged;
+/*
+ * What is left to salvage the new file knows before it has a row. What the ring has is noted as
+ * well, as long as it is not written: the first find, which comes later, takes that back.
+ */
+static int adopt_salvage(struct spool *spool, const struct spool_summary *summary,
+                         uint64_t set_aside) {
+    bool is_first = spool->ring.slots == NULL;
+    uint64_t first = is_first ? set_aside + 1 : spool->ring.first;
+    uint64_t last = is_first ? set_aside : spool->ring.last;
+    struct spool_span noted = { 0, last + 1 };
 
-    if (left->before == 0 && spool_salvage_is_due(spool->settings.path))
-        *left = summary->unsalvaged.before > 0 ? summary->unsalvaged
-                                               : (struct spool_span){ 0, spool->ring.first };
-    if (left->before == 0)
+    if (!spool_salvage_is_due(spool->settings.path))
         return 0;
     (void)sd_event_source_set_enabled(spool->turn_end, SD_EVENT_ONESHOT);
-    return spool_file_note_unsalvaged(spool->file, left);
+    if (spool->unsalvaged.before == 0)
+        spool->unsalvaged = (struct spool_span){ 0, first };
+    if (summary->unsalvaged.before == 0)
+        return spool_file_note_unsalvaged(spool->file, &noted);
+    spool->unsalvaged = summary->unsalvaged;
+    return 0;
+}
+
+/* Has it numbers that memory gave out as well? */
+static bool overlaps(const struct spool *spool, const struct spool_summary *summary) {
+    return spool->ring.slots && (summary->last_number >= spool->ring.first ||
+                                 summary->unsalvaged.before > spool->ring.first);
 }
 
 static int adopt(struct spool *spool, const struct spool_summary *summary) {
+    uint64_t set_aside = last_set_aside(spool, summary);
     bool is_first = spool->ring.slots == NULL;
     bool is_certain;
     int r;
 
-    if (!is_first && summary->last_number >= spool->ring.first)
-        return -EEXIST; /* numbers that memory gave out as well: the next start tells them apart */
+    if (overlaps(spool, summary))
+        return -EEXIST; /* the next start tells them apart */
     r = spool_file_set_boot(spool->file, &spool->boot);
+    if (r == 0)
+        r = adopt_salvage(spool, summary, set_aside);
     if (r < 0)
         return r;
-    is_certain = is_first && numbers_are_certain(spool, summary);
+    is_certain = is_first && numbers_are_certain(spool, summary, set_aside);
     spool->is_certain = is_certain && spool_last_is_filed(spool);
     r = spool_file_mark_certain(spool->file, spool->is_certain);
     if (r < 0)
         return r;
     if (is_first)
-        continue_from(spool, summary, is_certain);
-    r = adopt_salvage(spool, summary);
-    if (r < 0)
-        return r;
+        continue_from(spool, summary, set_aside, is_certain);
     spool->boot_is_unsaved = false;
     spool->has_rewound = summary->waiting > 0;
     spool->dropped += summary->dropped;
@@ -186,14 +202,18 @@ static int adopt(struct spool *spool, const struct spool_summary *summary) {
 /* ---- a corrupt file ---- */
 
 /* The key of a boot of another file in this one; 0, which is nobody's, when it is not known. */
-static int64_t adopt_boot(struct spool *spool, const struct spool_boot *boot) {
+static int adopt_boot(struct spool *spool, const struct spool_boot *boot, int64_t *ret) {
     struct spool_boot known = *boot;
+    int r = 0;
 
     if (strcmp(boot->boot_id, spool->boot.boot_id) == 0)
-        return spool->boot.key;
-    if (boot->boot_id[0] == '\0' || spool_file_set_boot(spool->file, &known) < 0)
-        return 0;
-    return known.key;
+        known.key = spool->boot.key;
+    else if (boot->boot_id[0] == '\0')
+        known.key = 0;
+    else
+        r = spool_file_set_boot(spool->file, &known);
+    *ret = known.key;
+    return r;
 }
 
 /* The rows and how far they go are written as one: whatever comes between, none is taken twice and
@@ -209,8 +229,9 @@ static int file_find(struct spool *spool, const struct spool_find *find, uint64_
             (*ret_damaged)++;
             continue;
         }
-        row.boot = adopt_boot(spool, &find->boots[i]);
-        r = spool_file_add_missing(spool->file, &row);
+        r = adopt_boot(spool, &find->boots[i], &row.boot);
+        if (r == 0)
+            r = spool_file_add_missing(spool->file, &row);
         *ret_kept += r > 0;
     }
     if (r >= 0)
@@ -224,6 +245,7 @@ static int file_find(struct spool *spool, const struct spool_find *find, uint64_
 
 static int on_found(const struct spool_find *find, void *userdata) {
     struct spool *spool = userdata;
+    uint64_t lowest = lower(find->rows[0].number, find->rows[find->count - 1].number);
     uint64_t kept = 0;
     uint64_t damaged = 0;
     int r = file_find(spool, find, &kept, &damaged);
@@ -236,11 +258,13 @@ static int on_found(const struct spool_find *find, void *userdata) {
     spool->salvaged += kept;
     spool->waiting += kept;
     spool->dropped += damaged;
+    spool->dropped_from_file = lower(spool->dropped_from_file, lowest - 1);
     spool->has_rewound = true;
+    spool_start_disk_task(spool);
     return 0;
 }
 
-/* What keeps it from going on is said once; it is tried again with the next readings. */
+/* What keeps it from going on is said once; it is tried again at the next write. */
 static void on_salvage_over(int result, void *userdata) {
     struct spool *spool = userdata;
     char name[SPOOL_KEPT_SIZE];
@@ -248,7 +272,7 @@ static void on_salvage_over(int result, void *userdata) {
 
     spool->salvage = spool_salvage_free(spool->salvage);
     if (r == 0)
-        r = spool_salvage_keep(spool->settings.path, name, sizeof(name));
+        r = spool_salvage_keep(spool->settings.path, name);
     if (r < 0 && r != spool->salvage_error)
         log_warning(r, "cannot salvage the corrupt spool now: it is tried again",
                     { "PATH", spool->settings.path });
@@ -265,7 +289,8 @@ void spool_continue_salvage(struct spool *spool) {
     static const struct spool_salvage_calls calls = { on_found, on_salvage_over };
     int r;
 
-    if (spool->unsalvaged.before == 0 || spool->salvage)
+    if (spool->unsalvaged.before == 0 || spool->salvage || spool_is_sick(spool) ||
+        spool->written < spool->ring.last)
         return;
     r = spool_salvage_new(spool->loop, spool->settings.path, &spool->unsalvaged, &calls, spool,
                           &spool->salvage);
@@ -274,26 +299,33 @@ void spool_continue_salvage(struct spool *spool) {
 }
 
 /* A file is corrupt before that of the last time was salvaged. */
-static void give_up_salvage(struct spool *spool) {
-    char name[SPOOL_KEPT_SIZE] = "";
+static int give_up_salvage(struct spool *spool) {
+    char name[SPOOL_KEPT_SIZE];
     int r;
 
     spool->salvage = spool_salvage_free(spool->salvage);
     if (!spool_salvage_is_due(spool->settings.path))
-        return;
-    r = spool_salvage_keep(spool->settings.path, name, sizeof(name));
-    log_warning(r,
+        return 0;
+    r = spool_salvage_keep(spool->settings.path, name);
+    if (r < 0)
+        return r;
+    log_warning(0,
                 "the spool is corrupt again, and the one before was not salvaged to its end: the "
                 "rest is in the file that was set aside, and only there",
                 { "SET_ASIDE", name }, { "PATH", spool->settings.path });
+    return 0;
 }
 
 int spool_open(struct spool *spool) {
     struct spool_summary summary;
-    int r = spool_file_open(spool->settings.path, &spool->file, &summary);
+    int r = spool_salvage_finish_setting_aside(spool->settings.path);
 
+    if (r == 0)
+        r = spool_file_open(spool->settings.path, &spool->file, &summary);
     if (r < 0)
         return r;
+    if (!spool_salvage_is_due(spool->settings.path))
+        summary.unsalvaged = (struct spool_span){ 0 }; /* it was over */
     r = adopt(spool, &summary);
     if (r < 0)
         spool->file = spool_file_close(spool->file);
@@ -307,8 +339,9 @@ static int start_anew(struct spool *spool) {
 
     spool_disk_forget(spool->disk); /* what it does is for the old file */
     spool->file = spool_file_close(spool->file);
-    give_up_salvage(spool);
-    r = spool_salvage_set_aside(spool->settings.path);
+    r = give_up_salvage(spool);
+    if (r == 0)
+        r = spool_salvage_set_aside(spool->settings.path);
     if (r < 0)
         return r;
     if (spool->ring.slots) {

@@ -16,7 +16,8 @@ struct page {
     char path[SPOOL_KEPT_SIZE]; /* of the new file */
     bool is_backward;
     struct spool_span span;
-    int count; /* or what went wrong */
+    int count;  /* or what went wrong */
+    int synced; /* at the end: 0, or why what was found is not on the disk */
     struct spool_row rows[PAGE_ROWS];
     struct spool_boot boots[PAGE_ROWS]; /* of each row */
 };
@@ -33,46 +34,83 @@ struct spool_salvage {
 
 /* ---- names ---- */
 
-static int name_salvage(const char *path, const char *part, char *name, size_t size) {
-    int n = snprintf(name, size, "%s.salvage%s", path, part);
+/* A database, its log and the index of that. It goes first: without its log it may still look
+ * sound. */
+static const char *const parts[] = { "", "-wal", "-shm" };
 
-    return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : 0;
+/* PATH with something behind it. */
+static int join(const char *path, const char *suffix, char *name) {
+    int n = snprintf(name, SPOOL_KEPT_SIZE, "%s%s", path, suffix);
+
+    return n < 0 || n >= SPOOL_KEPT_SIZE ? -ENAMETOOLONG : 0;
 }
 
-static int name_kept(const char *path, int number, const char *part, char *name, size_t size) {
-    int n = snprintf(name, size, "%s.corrupt-%d%s", path, number, part);
-
-    return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : 0;
+static int name_salvage(const char *path, char *name) {
+    return join(path, ".salvage", name);
 }
 
-/* The database is the last to go: until then the others are found by its name. */
-static const char *const parts[] = { "-wal", "-shm", "" };
+static int name_kept(const char *path, int number, char *name) {
+    char suffix[32];
 
-static int rename_part(const char *from, const char *to) {
-    return rename(from, to) == 0 || errno == ENOENT ? 0 : -errno;
+    (void)snprintf(suffix, sizeof(suffix), ".corrupt-%d", number);
+    return join(path, suffix, name);
 }
 
-int spool_salvage_set_aside(const char *path) {
+static int remove_all(const char *path) {
+    char name[SPOOL_KEPT_SIZE];
     int r = 0;
 
     for (size_t i = 0; r == 0 && i < sizeof(parts) / sizeof(*parts); i++) {
-        char from[SPOOL_KEPT_SIZE];
-        char to[SPOOL_KEPT_SIZE];
-        int n = snprintf(from, sizeof(from), "%s%s", path, parts[i]);
-
-        if (n < 0 || (size_t)n >= sizeof(from))
-            return -ENAMETOOLONG;
-        r = name_salvage(path, parts[i], to, sizeof(to));
-        if (r == 0)
-            r = rename_part(from, to);
+        r = join(path, parts[i], name);
+        if (r == 0 && unlink(name) < 0 && errno != ENOENT)
+            r = -errno;
     }
     return r;
+}
+
+static int rename_all(const char *from, const char *to) {
+    char old[SPOOL_KEPT_SIZE];
+    char new[SPOOL_KEPT_SIZE];
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < sizeof(parts) / sizeof(*parts); i++) {
+        r = join(from, parts[i], old);
+        if (r == 0)
+            r = join(to, parts[i], new);
+        if (r == 0 && rename(old, new) < 0 && errno != ENOENT)
+            r = -errno;
+    }
+    return r;
+}
+
+/* What is left of another under the new name may be a log alone: it must not become that of this
+ * one. */
+static int replace_all(const char *from, const char *to) {
+    int r = remove_all(to);
+
+    return r < 0 ? r : rename_all(from, to);
 }
 
 bool spool_salvage_is_due(const char *path) {
     char name[SPOOL_KEPT_SIZE];
 
-    return name_salvage(path, "", name, sizeof(name)) == 0 && access(name, F_OK) == 0;
+    return name_salvage(path, name) == 0 && access(name, F_OK) == 0;
+}
+
+int spool_salvage_set_aside(const char *path) {
+    char name[SPOOL_KEPT_SIZE];
+    int r = name_salvage(path, name);
+
+    return r < 0 ? r : replace_all(path, name);
+}
+
+int spool_salvage_finish_setting_aside(const char *path) {
+    char name[SPOOL_KEPT_SIZE];
+    int r = name_salvage(path, name);
+
+    if (r < 0 || access(path, F_OK) == 0 || access(name, F_OK) < 0)
+        return r;
+    return rename_all(path, name);
 }
 
 /* The first free number, or that of the oldest. */
@@ -82,7 +120,7 @@ static int choose_number(const char *path, int *ret) {
     for (int number = 1; number <= SPOOL_KEPT_MAX; number++) {
         char name[SPOOL_KEPT_SIZE];
         struct stat status;
-        int r = name_kept(path, number, "", name, sizeof(name));
+        int r = name_kept(path, number, name);
 
         if (r < 0)
             return r;
@@ -98,22 +136,16 @@ static int choose_number(const char *path, int *ret) {
     return 0;
 }
 
-int spool_salvage_keep(const char *path, char *name, size_t size) {
+int spool_salvage_keep(const char *path, char *name) {
+    char salvage[SPOOL_KEPT_SIZE];
     int number = 1;
     int r = choose_number(path, &number);
 
-    for (size_t i = 0; r == 0 && i < sizeof(parts) / sizeof(*parts); i++) {
-        char from[SPOOL_KEPT_SIZE];
-
-        r = name_salvage(path, parts[i], from, sizeof(from));
-        if (r == 0)
-            r = name_kept(path, number, parts[i], name, size);
-        if (r == 0 && unlink(name) < 0 && errno != ENOENT) /* there may be no new one of it */
-            r = -errno;
-        if (r == 0)
-            r = rename_part(from, name);
-    }
-    return r;
+    if (r == 0)
+        r = name_salvage(path, salvage);
+    if (r == 0)
+        r = name_kept(path, number, name);
+    return r < 0 ? r : replace_all(salvage, name);
 }
 
 /* ---- reading ---- */
@@ -149,7 +181,7 @@ static void find_boots(struct spool_file *file, struct page *page, int count) {
 static int read_rows(struct page *page) {
     CLEANUP(spool_file_closep) struct spool_file *file = NULL;
     char name[SPOOL_KEPT_SIZE];
-    int r = name_salvage(page->path, "", name, sizeof(name));
+    int r = name_salvage(page->path, name);
 
     if (r == 0)
         r = spool_file_open_damaged(name, &file);
@@ -161,28 +193,30 @@ static int read_rows(struct page *page) {
     return r;
 }
 
-/* Before the old file gets another name, what came from it must be on the disk. */
-static void run(void *data) {
-    struct page *page = data;
-    int r = 0;
-
-    page->count = read_rows(page);
-    if (page->count <= 0)
-        r = spool_file_sync_log(page->path);
-    if (page->count == 0)
-        page->count = r;
-}
-
 /* No damage, but something that the file cannot be read without: SQLite makes an index of the log
  * beside it. */
 static bool is_passing(int error) {
-    static const int passing[] = { ENOSPC, EDQUOT, EFBIG,  EROFS,  EACCES, EPERM,
-                                   ENOENT, EBUSY,  ENOMEM, EMFILE, ENFILE };
+    static const int passing[] = { ENOSPC, EDQUOT, EFBIG,  EROFS,  EACCES,
+                                   EPERM,  EBUSY,  ENOMEM, EMFILE, ENFILE };
 
     for (size_t i = 0; i < sizeof(passing) / sizeof(*passing); i++)
         if (error == -passing[i])
             return true;
     return false;
+}
+
+/* Nothing more, or damage from both ends. */
+static bool is_last(const struct page *page) {
+    return page->count == 0 || (page->count < 0 && page->is_backward && !is_passing(page->count));
+}
+
+/* Before the old file gets another name, what came from it must be on the disk. */
+static void run(void *data) {
+    struct page *page = data;
+
+    page->count = read_rows(page);
+    if (is_last(page))
+        page->synced = spool_file_sync_log(page->path);
 }
 
 static int read_page(struct spool_salvage *salvage);
@@ -197,15 +231,14 @@ static int hand_over(struct spool_salvage *salvage, const struct page *page) {
     return salvage->calls->found(&find, salvage->userdata);
 }
 
-/* 1: there may be more; 0: there is not; or what it cannot be read without. */
-static int judge(struct spool_salvage *salvage, int count) {
-    if (count >= 0)
-        return count > 0;
-    if (is_passing(count))
-        return count;
-    if (salvage->is_backward)
-        return 0;
-    salvage->is_backward = true; /* the damage is reached: the rest is read from the other end */
+/* 1: there may be more; 0: there is not; or what keeps it from going on. */
+static int judge(struct spool_salvage *salvage, const struct page *page) {
+    if (is_last(page))
+        return page->synced;
+    if (page->count < 0 && is_passing(page->count))
+        return page->count;
+    if (page->count < 0)
+        salvage->is_backward = true; /* the damage is reached: on from the other end */
     return 1;
 }
 
@@ -216,7 +249,7 @@ static void on_page(void *data, void *userdata) {
 
     if (r < 0)
         return;
-    r = judge(salvage, page->count);
+    r = judge(salvage, page);
     salvage->job = job_free(salvage->job);
     if (r > 0) {
         r = read_page(salvage);

@@ -21,14 +21,18 @@ enum {
     SPOOL_KEPT_SIZE = 4096,
 };
 
-/* Renames the database and its log to what is to be salvaged. Returns 0 or what the disk said. */
-int spool_salvage_set_aside(const char *path);
-
 /* Is there something to salvage? */
 bool spool_salvage_is_due(const char *path);
 
-/* Renames what was to be salvaged to the name that it is kept under. Errors as above. */
-int spool_salvage_keep(const char *path, char *name, size_t size);
+/* Renames the database and its log to what is to be salvaged. Returns 0 or what the disk said. */
+int spool_salvage_set_aside(const char *path);
+
+/* Before a new one is made under that name: if a kill came between the two. Errors as above. */
+int spool_salvage_finish_setting_aside(const char *path);
+
+/* Renames what was to be salvaged to the name that it is kept under, of SPOOL_KEPT_SIZE bytes.
+ * Errors as above. */
+int spool_salvage_keep(const char *path, char *name);
 
 /* What one look gave. */
 struct spool_find {

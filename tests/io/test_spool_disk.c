@@ -17,13 +17,15 @@ static const int64_t second_us = 1000000;
 
 static atomic_uint syncs;
 static atomic_bool syncs_hang;
+static atomic_bool syncs_fail;
 
-/* Stands before the C library's: a disk as slow as the test wants it. */
+/* Stands before the C library's: a disk as slow and as bad as the test wants it. */
 int fdatasync(int fd) {
     atomic_fetch_add(&syncs, 1);
     while (atomic_load(&syncs_hang))
         (void)poll(NULL, 0, 1);
-    return 0;
+    errno = EIO;
+    return atomic_load(&syncs_fail) ? -1 : 0;
 }
 
 static bool rename_fills_the_disk;
@@ -616,6 +618,164 @@ Test(spool_disk, a_salvage_is_over_when_it_is_synced_not_before) {
     atomic_store(&syncs_hang, false);
     bench_turn_until_rest();
     cr_expect_eq(access(folder_file("spool.db.corrupt-1"), F_OK), 0);
+}
+
+Test(spool_disk, a_salvage_that_cannot_be_synced_is_not_over) {
+    leave_corrupt(10);
+    bench_open();
+    atomic_store(&syncs_fail, true);
+    bench_turn_until_rest();
+    cr_expect_eq(bench_status().waiting, 10);
+    cr_expect_neq(access(folder_file("spool.db.corrupt-1"), F_OK), 0);
+    atomic_store(&syncs_fail, false);
+    bench_append_many(10, 1);
+    bench_turn_until_rest();
+    cr_expect_eq(access(folder_file("spool.db.corrupt-1"), F_OK), 0);
+    expect_places(0, 11);
+}
+
+/* No reading comes in the meantime: the numbers go on from nothing that has a row. */
+Test(spool_disk, what_a_restart_salvaged_is_deleted_when_it_is_delivered) {
+    enum { MANY = 1000 };
+    struct spooled row;
+
+    leave_corrupt(MANY);
+    bench_open();
+    turn_until_something_waits();
+    bench_abandon();
+    bench_open();
+    bench_turn_until_rest();
+    cr_expect_eq(bench_deliver(2 * MANY), MANY);
+    cr_expect_eq(bench_status().waiting, 0);
+    bench_reopen();
+    cr_expect_eq(bench_waiting_at_start, 0);
+    cr_expect_eq(bench_collect(0, &row, 1), 0);
+}
+
+/* What was in memory as well is in the corrupt file alone until the new one has it. */
+Test(spool_disk, an_end_right_after_the_damage_was_found_loses_nothing) {
+    enum { MANY = 6000 };
+    struct spooled rows[BENCH_ROWS];
+    uint64_t places = 0;
+    uint64_t after = 0;
+    size_t n;
+
+    bench_open();
+    bench_append_many(0, MANY);
+    bench_reopen();
+    bench_append_many(MANY, SPOOL_RING / 2);
+    damage_pages((unsigned)pages_of_file() / 4, 3);
+    while ((n = bench_collect(after, rows, BENCH_ROWS)) > 0 && rows[n - 1].number < MANY)
+        after = rows[n - 1].number;
+    cr_assert_eq(access(folder_file("spool.db.salvage"), F_OK), 0);
+    bench_abandon();
+    bench_open();
+    bench_turn_until_rest();
+    for (after = 0; (n = bench_collect(after, rows, BENCH_ROWS)) > 0; places += n)
+        after = rows[n - 1].number;
+    cr_expect_gt(places, (MANY + SPOOL_RING / 2) / 10 * 9, "only %llu are left",
+                 (unsigned long long)places);
+}
+
+Test(spool_disk, what_was_on_its_way_when_the_file_was_set_aside_is_counted_once) {
+    enum { MANY = 6000, SENT = 20 };
+    const char *salvage = folder_file("spool.db.salvage");
+    struct spooled rows[BENCH_ROWS];
+    uint64_t places = 0;
+    uint64_t after;
+    size_t n;
+
+    bench_open();
+    bench_append_many(0, MANY);
+    bench_reopen();
+    bench_append_many(MANY, 2 * SENT);
+    cr_assert_eq(bench_collect(0, rows, SENT), SENT);
+    after = rows[SENT - 1].number;
+    damage_pages((unsigned)pages_of_file() / 2, 3);
+    while (access(salvage, F_OK) < 0) {
+        n = bench_collect(after, rows, BENCH_ROWS);
+        cr_assert_gt(n, 0);
+        after = rows[n - 1].number;
+    }
+    for (uint64_t number = 1; number <= SENT; number++)
+        spool_acknowledge(bench_spool, number);
+    bench_turn_until_rest();
+    for (after = 0; (n = bench_collect(after, rows, BENCH_ROWS)) > 0; places += n)
+        after = rows[n - 1].number;
+    cr_expect_eq(bench_status().waiting, places);
+}
+
+/* Rows are dropped at the front while older ones still come from the back of the corrupt file. */
+Test(spool_disk, a_salvage_into_a_full_spool_comes_to_rest) {
+    enum { MANY = 6000 };
+    const char *kept = folder_file("spool.db.corrupt-1");
+    uint64_t place = MANY;
+
+    bench_open();
+    bench_append_many(0, MANY);
+    bench_close();
+    damage_pages(10, 3);
+    bench_settings.max_bytes = 64 << 10;
+    bench_open();
+    for (unsigned turn = 0; turn < 10000 && access(kept, F_OK) < 0; turn++) {
+        bench_append(place++);
+        (void)bench_turn_for(1);
+    }
+    cr_assert_eq(access(kept, F_OK), 0);
+    cr_expect_gt(bench_status().dropped, 0);
+    (void)bench_deliver(2 * MANY);
+    cr_expect_eq(bench_status().waiting, 0);
+    bench_reopen();
+    cr_expect_eq(bench_waiting_at_start, 0);
+}
+
+Test(spool_disk, what_cannot_be_kept_is_not_replaced) {
+    const char *kept[] = { folder_file("spool.db.corrupt-1"), folder_file("spool.db.corrupt-2"),
+                           folder_file("spool.db.corrupt-3") };
+    struct stat before;
+    struct stat after;
+
+    leave_corrupt(1000);
+    bench_open();
+    turn_until_something_waits();
+    bench_abandon();
+    cr_assert_eq(stat(folder_file("spool.db.salvage"), &before), 0);
+    bench_run_sql("DROP TABLE counter");
+    for (size_t i = 0; i < 3; i++)
+        cr_assert_eq(mkdir(kept[i], 0700), 0);
+    bench_open();
+    bench_append_many(1000, 1);
+    cr_expect_eq(bench_status().waiting, 1);
+    cr_assert_eq(stat(folder_file("spool.db.salvage"), &after), 0);
+    cr_expect_eq(after.st_ino, before.st_ino);
+    for (size_t i = 0; i < 3; i++)
+        cr_assert_eq(rmdir(kept[i]), 0);
+    bench_wait_for_retry();
+    bench_turn_until_rest();
+    cr_assert_eq(stat(kept[0], &after), 0);
+    cr_expect_eq(after.st_ino, before.st_ino);
+    cr_expect_gt(bench_status().waiting, 1);
+}
+
+static void copy(const char *from, const char *to) {
+    static char content[1 << 17];
+    size_t size = folder_read(folder_file(from), content, sizeof(content));
+
+    cr_assert_lt(size, sizeof(content));
+    folder_write(folder_file(to), content, size);
+}
+
+/* The database had its other name already, its log not yet. */
+Test(spool_disk, a_kill_between_two_renames_parts_no_file_from_its_log) {
+    bench_open();
+    bench_append_many(0, 10);
+    copy("spool.db", "copy.db.salvage");
+    copy("spool.db-wal", "copy.db-wal");
+    bench_abandon();
+    bench_settings.path = folder_file("copy.db");
+    bench_open();
+    bench_turn_until_rest();
+    expect_places(0, 10);
 }
 
 Test(spool_disk, a_disk_that_fills_in_the_midst_of_a_salvage_costs_nothing) {
