@@ -34,8 +34,8 @@ struct spool_salvage {
 
 /* ---- names ---- */
 
-/* A database, its log and the index of that. It goes first: without its log it may still look
- * sound. */
+/* The database, its log and the index of that. The database goes first: it may look sound without
+ * its log. */
 static const char *const parts[] = { "", "-wal", "-shm" };
 
 /* PATH with something behind it. */

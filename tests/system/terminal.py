@@ -28,7 +28,7 @@ class Terminal:
         self.damaged: list[bytes] = []
         self._pending = b""
         self._fd = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
-        tty.setraw(self._fd)
+        tty.setraw(self._fd, termios.TCSANOW)  # its default throws away what the board has said
         settings = termios.tcgetattr(self._fd)
         settings[4] = settings[5] = baud
         termios.tcsetattr(self._fd, termios.TCSANOW, settings)

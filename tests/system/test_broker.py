@@ -306,12 +306,13 @@ def test_the_program_ends_with_its_standard_input_and_leaves_nothing(pki, tmp_pa
         program.wait(timeout=10)
     assert not folder.exists()
     wait_until(lambda: not Path(f"/proc/{beam}").exists(), 10, "RabbitMQ to be gone")
-    commands = [path.read_text() for path in Path("/proc").glob("[0-9]*/cmdline") if readable(path)]
+    commands = map(text_of, Path("/proc").glob("[0-9]*/cmdline"))
     assert not [command for command in commands if str(folder) in command]
 
 
-def readable(path: Path) -> bool:
+def text_of(path: Path) -> str:
+    """Empty, if the process has ended."""
     try:
-        return bool(path.read_text())
+        return path.read_text()
     except OSError:
-        return False
+        return ""

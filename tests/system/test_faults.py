@@ -82,7 +82,7 @@ def gateway(folder: Path, pki: Pki, broker_port: int, device: Path, **settings: 
 def running(one: Gateway, port: Port) -> Iterator[Gateway]:
     """Started, and reading its port."""
     with one:
-        port.wait_for_reader()
+        one.wait_for_entry("is open at")
         yield one
 
 
@@ -91,7 +91,7 @@ def killed_and_started(one: Gateway, port: Port, feed: Feed, within_s: float = 0
     one.kill()
     feed.take_back(within_s)
     one.launch()
-    port.wait_for_reader()
+    one.wait_for_entry("is open at")
     feed.go_on()
 
 
@@ -386,9 +386,11 @@ def test_a_memory_alarm(tmp_path, pki, broker: RabbitMQ, port):
 def test_a_client_id_is_taken_over(tmp_path, pki, broker: RabbitMQ, port):
     """Two daemons of one name throw each other out; nothing is lost, and one of them says so."""
     (tmp_path / "other").mkdir()
-    with FakePort() as other_port, Witness(broker.port, pki.folder) as witness:
+    with FakePort() as other_port, FaultyLink(broker.port) as link, \
+            Witness(broker.port, pki.folder) as witness:
         one = gateway(tmp_path, pki, broker.port, port.path)
-        other = gateway(tmp_path / "other", pki, broker.port, other_port.path)
+        other = gateway(tmp_path / "other", pki, link.port, other_port.path)
+        link.delay(0.2)  # until it is back, the first has been acknowledged something
         with Feed(port, per_s=100) as feed, running(one, port):
             feed.go_on()
             witness.wait_for_more(50)
@@ -627,7 +629,7 @@ def test_the_disk_is_read_only_at_start(tmp_path, small_disk, pki, quick_broker,
             quick_broker.thaw()
             mount("-o", "remount,ro", small_disk)
             one.launch()
-            port.wait_for_reader()
+            one.wait_open(port.path)
             feed.go_on()
             one.wait_for_entry(CAUSE="spool-readonly")
             witness.wait_for_more(50)
@@ -750,7 +752,7 @@ def with_copy(
     one: Gateway, port: Port, feed: Feed, witness: Witness, end: Callable[[], None], copy: Path
 ) -> None:
     one.launch()
-    port.wait_for_reader()
+    one.wait_open(port.path)
     feed.send(50)
     witness.wait_for(range(1, len(feed.sent) + 1))
     end()
@@ -758,7 +760,7 @@ def with_copy(
         Path(f"{one.spool}{log}").unlink(missing_ok=True)
     shutil.copy2(copy, one.spool)
     one.launch()
-    port.wait_for_reader()
+    one.wait_open(port.path)
     feed.send(50)
     witness.wait_for(range(1, len(feed.sent) + 1))
     one.stop()
@@ -873,13 +875,13 @@ def test_an_emulated_board(tmp_path, pki, broker: RabbitMQ, seed):
                         link.cut()
                     link.mend()
                 witness.wait_for_more(20)
-                board.unplug()
+                # As far as it has come: what is on the wire when it is unplugged is nobody's.
                 frames = map(parsed, board.frames_sent())
                 sent = [(f["t"], f["rh"]) for f in frames if f]
-                once = {arrival.id: arrival.message for arrival in witness.arrivals}
                 wait_until(lambda: len(once_each(witness)) >= len(sent), 20, "all readings")
     once = once_each(witness)
-    got = [(f"{m['temperature']:.1f}", f"{m['humidity']:.1f}") for m in once.values()]
+    values = [(f"{m['temperature']:.1f}", f"{m['humidity']:.1f}") for m in once.values()]
+    got = values[: len(sent)]
     doubled = len(witness.arrivals) - len(once)
     print(f"\n  emulated board, link cut 4 times: sent {len(sent)}, lost {len(sent) - len(got)},"
           f" duplicates {doubled}, out of order {int(got != sent)}")  # fmt: skip
@@ -1058,7 +1060,7 @@ def test_a_long_backlog(tmp_path, pki, release_build, port):
             before = one.rss_anon_kib()
             began = time.monotonic()
             feed.send(BACKLOG - 100)
-            one.wait_state(lambda state: state["accepted"] >= BACKLOG - 5000, timeout=60)
+            one.wait_state(lambda state: state["accepted"] == BACKLOG, timeout=60)
             taken_in = time.monotonic() - began
             one.stop()
             spool_mib = one.spool.stat().st_size / 2**20

@@ -56,8 +56,11 @@ def mode(path: Path) -> int:
 def typed_at(command: list) -> Iterator[tuple[subprocess.Popen, int]]:
     """Runs a command on a terminal of its own; gives the process and the keyboard's side."""
     keyboard, terminal = pty.openpty()
+    # A suite that runs in the background has Ctrl-C ignored, and hands that on.
+    heard = ["env", "--default-signal=INT"]
     tool = subprocess.Popen(
-        ["setsid", "--ctty", "--wait", *command], stdin=terminal, stdout=terminal, stderr=terminal
+        ["setsid", "--ctty", "--wait", *heard, *command],
+        stdin=terminal, stdout=terminal, stderr=terminal,
     )
     os.close(terminal)
     try:

@@ -162,8 +162,8 @@ def test_no_id_comes_twice_after_a_power_cut(
                 wrapper=recorder.wrapper(boot),
             )
             with gateway:
-                gateway.wait_online()
-                port.wait_for_reader()
+                gateway.wait_open(port.path)
+                gateway.wait_for_entry(EVENT="connected")
                 for _ in range(40):
                     total += 1
                     port.reading(1, n=f"{total}.0")

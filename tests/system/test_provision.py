@@ -171,6 +171,7 @@ def test_a_removed_consumer_leaves_no_queue(node, pki):
     assert list(node.queues()) == ["sensors"]
 
 
+@pytest.mark.timeout(400)  # some forty calls of rabbitmqctl
 def test_no_two_consumers_have_a_queue_in_common(node, pki, tmp_path):
     """Else who removes the one would throw away what waits for the other."""
     node.provision("consumer", "hall")
@@ -389,6 +390,7 @@ def test_an_archive_without_pika_names_the_package():
     assert done.stderr == "archive: python3-pika is missing: sudo apt install python3-pika\n"
 
 
+@pytest.mark.timeout(400)
 def test_a_day_without_any_consumer(node, pki, tmp_path):
     """One board every 2 s, the broker killed in between; then all of it is taken out, in order."""
     day, night = range(1, 40001), range(40001, 43201)
@@ -398,7 +400,7 @@ def test_a_day_without_any_consumer(node, pki, tmp_path):
             ["mosquitto_pub", "-h", node.host, "-p", str(node.port), "--cafile", pki.ca, "-l",
              "--cert", pki.certificate(GATEWAY), "--key", pki.key(GATEWAY), "-V", "mqttv311",
              "-q", "1", "-t", own_topic(GATEWAY)],
-            input="".join(reading(number) + "\n" for number in part), text=True, timeout=100)
+            input="".join(reading(number) + "\n" for number in part), text=True, timeout=250)
         assert done.returncode == 0
         if part is day:
             node.restart()

@@ -295,7 +295,7 @@ def test_the_brokers_certificate_and_its_ca_run_out_with_a_warning(bench, tmp_pa
     site.trust(ca.path)
     with bench.server(ca.broker(end=3.1)) as server:
         with gateway(tmp_path, site, server.port) as one:
-            one.wait_for_entry(EVENT="connected")
+            one.wait_for_entry(EVENT="certificate-expires", count=2)
             said = [entry.sentence for entry in one.entries(EVENT="certificate-expires")]
     assert len(said) == 2
     assert f"the certificate CN=localhost of localhost:{server.port} expires in 3 days" in said[0]
