@@ -129,12 +129,17 @@ Test(source_iio, what_the_driver_of_the_dht11_repeats_is_a_failed_read) {
 /* Some answer with what they measured when they were asked before. */
 Test(source_iio, first_answer_after_a_pause_is_thrown_away) {
     struct rig rig = new_rig("iio:device0");
+    const char *path = folder_file("iio:device0/in_temp_input");
+    int first = -1;
 
     rig.settings[0].interval_us = 20000000;
-    give("in_temp_input", "10000\n");
+    give("in_temp_input", NULL);
+    cr_assert_eq(mkfifo(path, 0644), 0);
     begin(&rig, 1);
-    run_for(&rig, 1500);
-    give("in_temp_input", "21500\n");
+    WAIT_FOR(&rig, (first = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC)) >= 0);
+    give("in_temp_input", "21500\n"); /* whatever is asked after this one */
+    cr_assert_eq(write(first, "10000\n", 6), 6);
+    (void)close(first);
     WAIT_FOR(&rig, rig.count == 1);
     cr_assert_eq(reading_find(&rig.readings[0], "temperature")->scaled, 215);
     end(&rig);
