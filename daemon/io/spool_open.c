@@ -94,11 +94,16 @@ static uint64_t blind_start(const struct spool *spool) {
     return start;
 }
 
-/* The last number that a file which is still to be salvaged may have; 0: there is no such file. */
-static uint64_t last_set_aside(const struct spool *spool, const struct spool_summary *summary) {
+/* What is still to be read of a file that was set aside; before == 0: there is none. */
+static struct spool_span find_unsalvaged(const struct spool *spool,
+                                         const struct spool_summary *summary) {
     if (!spool_salvage_is_due(spool->settings.path))
-        return 0;
-    return summary->unsalvaged.before > 0 ? summary->unsalvaged.before - 1 : blind_start(spool);
+        return (struct spool_span){ 0 };
+    if (summary->unsalvaged.before > 0)
+        return summary->unsalvaged;
+    if (spool->unsalvaged.before > 0)
+        return spool->unsalvaged; /* it was set aside by this run */
+    return (struct spool_span){ 0, spool->ring.slots ? spool->ring.first : blind_start(spool) + 1 };
 }
 
 static void count_from(struct spool *spool, uint64_t last) {
@@ -111,29 +116,26 @@ static void count_from(struct spool *spool, uint64_t last) {
  * left, and no daemon that kept readings in memory was killed: after a power cut a file may have
  * lost numbers that were already sent.
  */
-static bool numbers_are_certain(const struct spool *spool, const struct spool_summary *summary,
-                                uint64_t set_aside) {
+static bool numbers_are_certain(const struct spool *spool, const struct spool_summary *summary) {
     struct spool_note note;
 
-    if (summary->last_number == 0 || summary->last_boot != spool->boot.key ||
-        summary->last_number < set_aside)
+    if (summary->last_number == 0 || summary->last_boot != spool->boot.key)
         return false;
     return summary->is_certain && spool->lock && spool_lock_recall(spool->lock, &note) &&
            spool_lock_recognises(spool->lock, &note) && summary->last_number >= note.last_number;
 }
 
-/* The first file of this run says where to go on. */
-static void continue_from(struct spool *spool, const struct spool_summary *summary,
-                          uint64_t set_aside, bool is_certain) {
+/* The first file of this run, and one that was set aside before it, say where to go on. */
+static void continue_from(struct spool *spool, const struct spool_summary *summary, uint64_t last,
+                          bool is_certain) {
     struct spool_note note = { 0 };
-    uint64_t last = summary->last_number;
 
     if (is_certain)
         spool->prefix = summary->last_prefix;
-    else if (spool->lock && spool_lock_recall(spool->lock, &note))
-        last = higher(last, note.last_number);
-    count_from(spool, higher(last, set_aside));
-    spool->filed = higher(summary->last_number, set_aside);
+    else if (spool->lock)
+        (void)spool_lock_recall(spool->lock, &note);
+    count_from(spool, higher(last, note.last_number));
+    spool->filed = last;
     spool->buried = summary->last_is_buried ? summary->last_number : 0;
 }
 
@@ -145,50 +147,39 @@ bool spool_last_is_filed(const struct spool *spool) {
  * What is left to salvage the new file knows before it has a row. What the ring has is noted as
  * well, as long as it is not written: the first find, which comes later, takes that back.
  */
-static int adopt_salvage(struct spool *spool, const struct spool_summary *summary,
-                         uint64_t set_aside) {
-    bool is_first = spool->ring.slots == NULL;
-    uint64_t first = is_first ? set_aside + 1 : spool->ring.first;
-    uint64_t last = is_first ? set_aside : spool->ring.last;
-    struct spool_span noted = { 0, last + 1 };
+static int note_unsalvaged(struct spool *spool, const struct spool_summary *summary) {
+    struct spool_span noted = { 0, higher(spool->unsalvaged.before, spool->ring.last + 1) };
 
-    if (!spool_salvage_is_due(spool->settings.path))
+    if (spool->unsalvaged.before == 0)
         return 0;
     (void)sd_event_source_set_enabled(spool->turn_end, SD_EVENT_ONESHOT);
-    if (spool->unsalvaged.before == 0)
-        spool->unsalvaged = (struct spool_span){ 0, first };
-    if (summary->unsalvaged.before == 0)
-        return spool_file_note_unsalvaged(spool->file, &noted);
-    spool->unsalvaged = summary->unsalvaged;
-    return 0;
-}
-
-/* Has it numbers that memory gave out as well? */
-static bool overlaps(const struct spool *spool, const struct spool_summary *summary) {
-    return spool->ring.slots && (summary->last_number >= spool->ring.first ||
-                                 summary->unsalvaged.before > spool->ring.first);
+    return summary->unsalvaged.before > 0 ? 0 : spool_file_note_unsalvaged(spool->file, &noted);
 }
 
 static int adopt(struct spool *spool, const struct spool_summary *summary) {
-    uint64_t set_aside = last_set_aside(spool, summary);
+    struct spool_span unsalvaged = find_unsalvaged(spool, summary);
+    uint64_t last = summary->last_number;
     bool is_first = spool->ring.slots == NULL;
     bool is_certain;
     int r;
 
-    if (overlaps(spool, summary))
-        return -EEXIST; /* the next start tells them apart */
+    if (unsalvaged.before > 0)
+        last = higher(last, unsalvaged.before - 1);
+    if (!is_first && last >= spool->ring.first)
+        return -EEXIST; /* numbers that memory gave out as well: the next start tells them apart */
+    spool->unsalvaged = unsalvaged;
     r = spool_file_set_boot(spool->file, &spool->boot);
     if (r == 0)
-        r = adopt_salvage(spool, summary, set_aside);
+        r = note_unsalvaged(spool, summary);
     if (r < 0)
         return r;
-    is_certain = is_first && numbers_are_certain(spool, summary, set_aside);
+    is_certain = is_first && last == summary->last_number && numbers_are_certain(spool, summary);
     spool->is_certain = is_certain && spool_last_is_filed(spool);
     r = spool_file_mark_certain(spool->file, spool->is_certain);
     if (r < 0)
         return r;
     if (is_first)
-        continue_from(spool, summary, set_aside, is_certain);
+        continue_from(spool, summary, last, is_certain);
     spool->boot_is_unsaved = false;
     spool->has_rewound = summary->waiting > 0;
     spool->dropped += summary->dropped;
@@ -267,7 +258,7 @@ static int on_found(const struct spool_find *find, void *userdata) {
 /* What keeps it from going on is said once; it is tried again at the next write. */
 static void on_salvage_over(int result, void *userdata) {
     struct spool *spool = userdata;
-    char name[SPOOL_KEPT_SIZE];
+    char name[SPOOL_PATH_SIZE];
     int r = result;
 
     spool->salvage = spool_salvage_free(spool->salvage);
@@ -300,7 +291,7 @@ void spool_continue_salvage(struct spool *spool) {
 
 /* A file is corrupt before that of the last time was salvaged. */
 static int give_up_salvage(struct spool *spool) {
-    char name[SPOOL_KEPT_SIZE];
+    char name[SPOOL_PATH_SIZE];
     int r;
 
     spool->salvage = spool_salvage_free(spool->salvage);
@@ -324,8 +315,6 @@ int spool_open(struct spool *spool) {
         r = spool_file_open(spool->settings.path, &spool->file, &summary);
     if (r < 0)
         return r;
-    if (!spool_salvage_is_due(spool->settings.path))
-        summary.unsalvaged = (struct spool_span){ 0 }; /* it was over */
     r = adopt(spool, &summary);
     if (r < 0)
         spool->file = spool_file_close(spool->file);

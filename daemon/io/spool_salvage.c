@@ -13,7 +13,7 @@ enum { PAGE_ROWS = 64 };
 
 /* One job: a page of rows, and where it begins. */
 struct page {
-    char path[SPOOL_KEPT_SIZE]; /* of the new file */
+    char path[SPOOL_PATH_SIZE]; /* of the new file */
     bool is_backward;
     struct spool_span span;
     int count;  /* or what went wrong */
@@ -40,9 +40,9 @@ static const char *const parts[] = { "", "-wal", "-shm" };
 
 /* PATH with something behind it. */
 static int join(const char *path, const char *suffix, char *name) {
-    int n = snprintf(name, SPOOL_KEPT_SIZE, "%s%s", path, suffix);
+    int n = snprintf(name, SPOOL_PATH_SIZE, "%s%s", path, suffix);
 
-    return n < 0 || n >= SPOOL_KEPT_SIZE ? -ENAMETOOLONG : 0;
+    return n < 0 || n >= SPOOL_PATH_SIZE ? -ENAMETOOLONG : 0;
 }
 
 static int name_salvage(const char *path, char *name) {
@@ -57,7 +57,7 @@ static int name_kept(const char *path, int number, char *name) {
 }
 
 static int remove_all(const char *path) {
-    char name[SPOOL_KEPT_SIZE];
+    char name[SPOOL_PATH_SIZE];
     int r = 0;
 
     for (size_t i = 0; r == 0 && i < sizeof(parts) / sizeof(*parts); i++) {
@@ -69,8 +69,8 @@ static int remove_all(const char *path) {
 }
 
 static int rename_all(const char *from, const char *to) {
-    char old[SPOOL_KEPT_SIZE];
-    char new[SPOOL_KEPT_SIZE];
+    char old[SPOOL_PATH_SIZE];
+    char new[SPOOL_PATH_SIZE];
     int r = 0;
 
     for (size_t i = 0; r == 0 && i < sizeof(parts) / sizeof(*parts); i++) {
@@ -92,20 +92,20 @@ static int replace_all(const char *from, const char *to) {
 }
 
 bool spool_salvage_is_due(const char *path) {
-    char name[SPOOL_KEPT_SIZE];
+    char name[SPOOL_PATH_SIZE];
 
     return name_salvage(path, name) == 0 && access(name, F_OK) == 0;
 }
 
 int spool_salvage_set_aside(const char *path) {
-    char name[SPOOL_KEPT_SIZE];
+    char name[SPOOL_PATH_SIZE];
     int r = name_salvage(path, name);
 
     return r < 0 ? r : replace_all(path, name);
 }
 
 int spool_salvage_finish_setting_aside(const char *path) {
-    char name[SPOOL_KEPT_SIZE];
+    char name[SPOOL_PATH_SIZE];
     int r = name_salvage(path, name);
 
     if (r < 0 || access(path, F_OK) == 0 || access(name, F_OK) < 0)
@@ -118,7 +118,7 @@ static int choose_number(const char *path, int *ret) {
     struct timespec oldest = { 0 };
 
     for (int number = 1; number <= SPOOL_KEPT_MAX; number++) {
-        char name[SPOOL_KEPT_SIZE];
+        char name[SPOOL_PATH_SIZE];
         struct stat status;
         int r = name_kept(path, number, name);
 
@@ -137,7 +137,7 @@ static int choose_number(const char *path, int *ret) {
 }
 
 int spool_salvage_keep(const char *path, char *name) {
-    char salvage[SPOOL_KEPT_SIZE];
+    char salvage[SPOOL_PATH_SIZE];
     int number = 1;
     int r = choose_number(path, &number);
 
@@ -180,7 +180,7 @@ static void find_boots(struct spool_file *file, struct page *page, int count) {
 
 static int read_rows(struct page *page) {
     CLEANUP(spool_file_closep) struct spool_file *file = NULL;
-    char name[SPOOL_KEPT_SIZE];
+    char name[SPOOL_PATH_SIZE];
     int r = name_salvage(page->path, name);
 
     if (r == 0)

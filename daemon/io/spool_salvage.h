@@ -18,7 +18,7 @@
 
 enum {
     SPOOL_KEPT_MAX = 3, /* corrupt files; the oldest is replaced by a fourth */
-    SPOOL_KEPT_SIZE = 4096,
+    SPOOL_PATH_SIZE = 4096,
 };
 
 /* Is there something to salvage? */
@@ -30,7 +30,7 @@ int spool_salvage_set_aside(const char *path);
 /* Before a new one is made under that name: if a kill came between the two. Errors as above. */
 int spool_salvage_finish_setting_aside(const char *path);
 
-/* Renames what was to be salvaged to the name that it is kept under, of SPOOL_KEPT_SIZE bytes.
+/* Renames what was to be salvaged to the name that it is kept under, of SPOOL_PATH_SIZE bytes.
  * Errors as above. */
 int spool_salvage_keep(const char *path, char *name);
 

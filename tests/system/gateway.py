@@ -258,9 +258,10 @@ class Gateway:
     def wait_online(self, timeout: float = WAIT_S) -> dict[str, Any]:
         return self.wait_state(lambda state: state["link"] == "online", timeout, "the connection")
 
-    def wait_open(self, device: Path, timeout: float = WAIT_S) -> None:
-        """Waits until it has opened the port: what was written before that is thrown away."""
-        self.wait_for_entry("is open at", timeout, DEVICE=str(device))
+    def wait_open(self, device: Path | None = None, timeout: float = WAIT_S) -> None:
+        """Waits until it has opened the port, or any: what was written before is thrown away."""
+        fields = {"DEVICE": str(device)} if device else {}
+        self.wait_for_entry("is open at", timeout, **fields)
 
     def wait_sensor(
         self, name: str, state: str, cause: str | None = None, timeout: float = WAIT_S

@@ -82,7 +82,7 @@ def gateway(folder: Path, pki: Pki, broker_port: int, device: Path, **settings: 
 def running(one: Gateway, port: Port) -> Iterator[Gateway]:
     """Started, and reading its port."""
     with one:
-        one.wait_for_entry("is open at")
+        one.wait_open()
         yield one
 
 
@@ -91,7 +91,7 @@ def killed_and_started(one: Gateway, port: Port, feed: Feed, within_s: float = 0
     one.kill()
     feed.take_back(within_s)
     one.launch()
-    one.wait_for_entry("is open at")
+    one.wait_open()
     feed.go_on()
 
 
@@ -629,7 +629,7 @@ def test_the_disk_is_read_only_at_start(tmp_path, small_disk, pki, quick_broker,
             quick_broker.thaw()
             mount("-o", "remount,ro", small_disk)
             one.launch()
-            one.wait_open(port.path)
+            one.wait_open()
             feed.go_on()
             one.wait_for_entry(CAUSE="spool-readonly")
             witness.wait_for_more(50)
@@ -752,7 +752,7 @@ def with_copy(
     one: Gateway, port: Port, feed: Feed, witness: Witness, end: Callable[[], None], copy: Path
 ) -> None:
     one.launch()
-    one.wait_open(port.path)
+    one.wait_open()
     feed.send(50)
     witness.wait_for(range(1, len(feed.sent) + 1))
     end()
@@ -760,7 +760,7 @@ def with_copy(
         Path(f"{one.spool}{log}").unlink(missing_ok=True)
     shutil.copy2(copy, one.spool)
     one.launch()
-    one.wait_open(port.path)
+    one.wait_open()
     feed.send(50)
     witness.wait_for(range(1, len(feed.sent) + 1))
     one.stop()
