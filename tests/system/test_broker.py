@@ -8,6 +8,7 @@ so what counts is that it failed and what the broker's log says.
 import json
 import socket
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -53,13 +54,27 @@ def s_client(broker: RabbitMQ, pki: Pki, *options: str) -> str:
 # --- the door
 
 
-def listening(broker: RabbitMQ) -> set[tuple[str, int]]:
-    """Every port that the node's processes listen on, TCP and UDP, wherever it is."""
+def commands() -> dict[int, str]:
+    """What runs on this machine, by process id."""
+    found = {}
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            found[int(file.parent.name)] = file.read_text().replace("\0", " ")
+        except OSError:
+            pass  # it has ended
+    return found
+
+
+def addresses(pids: set[int]) -> set[tuple[str, int]]:
+    """All that these processes listen on, TCP and UDP."""
     table = subprocess.run(["ss", "-Hltunp"], capture_output=True, text=True, timeout=10).stdout
-    pids = {f"pid={pid}," for pid in broker.pids()}
-    lines = [line for line in table.splitlines() if any(pid in line for pid in pids)]
-    addresses = [line.split()[4].rpartition(":") for line in lines]
-    return {(host, int(port) - broker.base) for host, _, port in addresses}
+    lines = [line for line in table.splitlines() if any(f"pid={pid}," in line for pid in pids)]
+    pairs = [line.split()[4].rpartition(":") for line in lines]
+    return {(host, int(port)) for host, _, port in pairs}
+
+
+def listening(broker: RabbitMQ) -> set[tuple[str, int]]:
+    return {(host, port - broker.base) for host, port in addresses(broker.pids())}
 
 
 def assert_doors(broker: RabbitMQ, ports: set[tuple[str, int]]) -> None:
@@ -79,6 +94,32 @@ INNER = {("127.0.0.1", DISTRIBUTION), ("127.0.0.1", EPMD), ("[::1]", EPMD)}
 
 def test_nothing_listens_beside_mqtt_over_tls_and_all_of_it_on_loopback(broker):
     assert_doors(broker, {("127.0.0.1", MQTT), *INNER})
+
+
+def test_a_syslog_client_that_stays_has_no_port(broker):
+    """RabbitMQ 3.10 stops it while it starts, and about once in ten times starts it again."""
+    broker.ctl("eval", "{ok, _} = application:ensure_all_started(syslog).")
+    try:
+        assert_doors(broker, {("127.0.0.1", MQTT), *INNER})
+    finally:
+        broker.ctl("eval", "application:stop(syslog).")
+
+
+def test_what_would_start_epmd_listens_on_loopback(broker):
+    """An Erlang of its own, once a minute, that is there for 30 ms."""
+
+    def starters() -> set[int]:
+        return {pid for pid, command in commands().items()
+                if "epmd-starter" in command and f"-epmd_port {broker.base + EPMD} " in command}
+
+    seen = set()
+    with ThreadPoolExecutor() as pool:
+        done = pool.submit(
+            broker.ctl, "eval", "[rabbit_nodes_common:ensure_epmd() || _ <- lists:seq(1, 10)].")
+        while not done.done():
+            seen |= {host for host, _ in addresses(starters())}
+        done.result()
+    assert seen == {"127.0.0.1"}
 
 
 def test_the_shipped_files_have_no_plain_listener():
@@ -306,13 +347,4 @@ def test_the_program_ends_with_its_standard_input_and_leaves_nothing(pki, tmp_pa
         program.wait(timeout=10)
     assert not folder.exists()
     wait_until(lambda: not Path(f"/proc/{beam}").exists(), 10, "RabbitMQ to be gone")
-    commands = map(text_of, Path("/proc").glob("[0-9]*/cmdline"))
-    assert not [command for command in commands if str(folder) in command]
-
-
-def text_of(path: Path) -> str:
-    """Empty, if the process has ended."""
-    try:
-        return path.read_text()
-    except OSError:
-        return ""
+    assert not [command for command in commands().values() if str(folder) in command]
