@@ -103,11 +103,15 @@ def weather(n: int, seed: int) -> list[tuple[float, float]]:
     return [(chance.randint(-200, 600) / 10, chance.randint(40, 1000) / 10) for _ in range(n)]
 
 
-@pytest.mark.parametrize(("speed", "jitter_us", "n"), [(0, 14, 250), (25, 8, 50)])
+@pytest.mark.parametrize(("speed", "jitter_us", "n"), [(0, 10, 250), (25, 8, 50)])
 def test_readings_are_what_the_sensor_measured(
     tmp_path: Path, speed: float, jitter_us: int, n: int
 ) -> None:
-    """A new row every 2 s, half-way between requests. An answer is of the request before it."""
+    """A new row every 2 s, half-way between requests. An answer is of the request before it.
+
+    Of the 20 us that a pulse may be wrong, an interrupt can take 10: one reading in some thousands
+    is refused (cksum) when each pulse is up to 14 us wrong.
+    """
     seed = int(os.environ.get("SENSORGW_TEST_SEED", random.randrange(10**6)))
     print("SENSORGW_TEST_SEED =", seed)
     rows = weather(n, seed)
