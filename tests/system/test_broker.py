@@ -15,7 +15,7 @@ import pytest
 
 from consumer import Consumer, Message
 from pki import Pki
-from rabbitmq import CONSUMER, GATEWAY, SHIPPED, BrokerFailed, RabbitMQ
+from rabbitmq import CONSUMER, GATEWAY, SHIPPED, BrokerFailed, RabbitMQ, version
 from waiting import wait_until
 
 
@@ -106,7 +106,7 @@ def test_a_syslog_client_that_stays_has_no_port(broker):
 
 
 def test_what_would_start_epmd_listens_on_loopback(broker):
-    """An Erlang of its own, once a minute, that is there for 30 ms."""
+    """An Erlang of its own that is there for 30 ms: once a minute, since 4.0 only if epmd is gone."""
 
     def starters() -> set[int]:
         return {pid for pid, command in commands().items()
@@ -119,7 +119,7 @@ def test_what_would_start_epmd_listens_on_loopback(broker):
         while not done.done():
             seen |= {host for host, _ in addresses(starters())}
         done.result()
-    assert seen == {"127.0.0.1"}
+    assert seen == ({"127.0.0.1"} if version() < (4,) else set())
 
 
 def test_the_shipped_files_have_no_plain_listener():
@@ -143,12 +143,12 @@ def test_plain_mqtt_is_not_spoken(broker):
 
 
 @pytest.mark.parametrize(
-    ("version", "cipher"),
+    ("option", "cipher"),
     [("-tls1_3", "TLS_AES_128_GCM_SHA256"), ("-tls1_2", "ECDHE-ECDSA-AES128-GCM-SHA256")],
 )
-def test_the_first_cipher_of_the_list_wins(broker, pki, version, cipher):
+def test_the_first_cipher_of_the_list_wins(broker, pki, option, cipher):
     identity = ("-cert", str(pki.certificate(GATEWAY)), "-key", str(pki.key(GATEWAY)))
-    assert cipher in s_client(broker, pki, version, *identity)
+    assert cipher in s_client(broker, pki, option, *identity)
 
 
 def test_tls_1_1_is_refused(broker, pki):
