@@ -17,6 +17,7 @@
 
 #include "folder.h"
 #include "own_time.h"
+#include "threads.h"
 
 enum { BENCH_ROWS = 64 };
 
@@ -38,16 +39,9 @@ static inline struct spool_status bench_status(void) {
     return status;
 }
 
-static inline unsigned bench_count_threads(void) {
-    struct stat tasks;
-
-    cr_assert_eq(stat("/proc/self/task", &tasks), 0);
-    return (unsigned)tasks.st_nlink;
-}
-
 static inline void bench_make(void) {
     folder_make();
-    bench_threads = bench_count_threads();
+    bench_threads = threads_count();
     bench_settings = (struct spool_settings){
         .path = folder_file("spool.db"),
         .max_bytes = 64 << 20,
@@ -64,16 +58,10 @@ static inline void bench_open(void) {
     bench_dropped_at_start = bench_status().dropped;
 }
 
-/* A job that was let go ends alone; while it has the file, another spool finds it busy. */
-static inline void bench_wait_for_jobs(void) {
-    for (unsigned ms = 0; ms < 5000 && bench_count_threads() > bench_threads; ms++)
-        (void)poll(NULL, 0, 1);
-}
-
 /* As after a kill: nothing is written that was not. */
 static inline void bench_abandon(void) {
     bench_spool = spool_free(bench_spool);
-    bench_wait_for_jobs();
+    (void)threads_wait_for(bench_threads); /* a job that has the file keeps another spool out */
 }
 
 static inline void bench_close(void) {
@@ -115,7 +103,7 @@ static inline unsigned bench_turn_for(unsigned ms) {
 /* Turns it until no thread works any more and none has anything to tell. */
 static inline void bench_turn_until_rest(void) {
     for (unsigned ms = 0; ms < 30000; ms++) {
-        bool is_alone = bench_count_threads() <= bench_threads;
+        bool is_alone = threads_count() <= bench_threads;
 
         if (bench_turn() == 0 && is_alone)
             return;

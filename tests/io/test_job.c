@@ -2,7 +2,6 @@
 #include "io/job.h"
 
 #include <criterion/criterion.h>
-#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -11,6 +10,7 @@
 #include <sys/resource.h>
 
 #include "folder.h"
+#include "threads.h"
 
 static sd_event *loop;
 
@@ -80,17 +80,6 @@ static void wait_for_release(struct work *work) {
     for (unsigned i = 0; i < 5000 && atomic_load(&work->releases) == 0; i++)
         (void)poll(NULL, 0, 1);
     cr_assert_eq(atomic_load(&work->releases), 1);
-}
-
-static unsigned threads(void) {
-    DIR *folder = opendir("/proc/self/task");
-    unsigned n = 0;
-
-    cr_assert_not_null(folder);
-    while (readdir(folder))
-        n++;
-    (void)closedir(folder);
-    return n - 2;
 }
 
 Test(job, runs_on_a_thread_of_its_own_and_answers_on_the_loop) {
@@ -192,7 +181,7 @@ Test(job, leaves_all_signals_to_the_loop) {
 Test(job, many_in_a_row_leave_nothing_behind) {
     enum { MANY = 300 };
     unsigned files = folder_open_files();
-    unsigned before = threads();
+    unsigned before = threads_count();
 
     for (unsigned i = 0; i < MANY; i++) {
         struct work work = { .may_end = true };
@@ -203,9 +192,7 @@ Test(job, many_in_a_row_leave_nothing_behind) {
         work.job = job_free(work.job);
         wait_for_release(&work);
     }
-    for (unsigned ms = 0; ms < 1000 && threads() > before; ms++)
-        (void)poll(NULL, 0, 1);
-    cr_expect_eq(threads(), before);
+    cr_expect(threads_wait_for(before));
     cr_expect_eq(folder_open_files(), files);
 }
 

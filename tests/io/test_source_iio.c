@@ -5,6 +5,7 @@
 #include "folder.h"
 #include "io/probe.h"
 #include "source_rig.h"
+#include "threads.h"
 
 /* The kernel's folder of devices is one of the test's own, with iio:device0 in it. */
 static const char *device;
@@ -198,6 +199,7 @@ Test(source_iio, driver_that_hangs_holds_up_nobody) {
 Test(source_iio, ending_does_not_wait_for_a_driver_that_hangs) {
     struct rig rig = new_rig("iio:device0");
     const char *path = folder_file("iio:device0/in_temp_input");
+    unsigned threads = threads_count();
     uint64_t before_ms;
     int end_of_it;
 
@@ -210,6 +212,6 @@ Test(source_iio, ending_does_not_wait_for_a_driver_that_hangs) {
     cr_assert_lt(real_ms() - before_ms, 500);
     end_of_it = open(path, O_RDWR | O_CLOEXEC); /* lets the thread go */
     cr_assert_eq(write(end_of_it, "20000\n", 6), 6);
-    (void)usleep(100000);
+    cr_assert(threads_wait_for(threads));
     (void)close(end_of_it);
 }

@@ -138,10 +138,6 @@ def inside(root: Path, command: str, timeout: float = MAKE_S, check: bool = True
     if Path("/etc/resolv.conf").exists():
         shutil.copy("/etc/resolv.conf", root / "etc/resolv.conf")
     environment = [f"{key}={value}" for key, value in ENVIRONMENT.items()]
-    authority = os.environ.get("NODE_EXTRA_CA_CERTS")  # of a proxy that npm has to go through
-    if authority:
-        shutil.copy(authority, root / "etc/ssl/proxy.pem")
-        environment.append("NODE_EXTRA_CA_CERTS=/etc/ssl/proxy.pem")
     whole = ["unshare", "--mount", "--pid", "--fork", "--kill-child", f"--mount-proc={root}/proc",
              "bash", "-ec", ENTER, "_", root, *environment, "sh", "-ec", command]  # fmt: skip
     if check:

@@ -5,6 +5,7 @@ The root is made once, by mmdebstrap, and kept with the others in build/roots; t
 copied into it and built there.
 """
 
+import os
 import re
 import shutil
 from pathlib import Path
@@ -35,6 +36,10 @@ def root() -> Path:
             shutil.rmtree(old) if old.is_dir() else old.unlink()
     shutil.copytree(SOURCE, source, symlinks=True, dirs_exist_ok=True,
                     ignore=shutil.ignore_patterns("build", ".git"))
+    authority = os.environ.get("NODE_EXTRA_CA_CERTS")  # of a proxy that npm has to go through
+    if authority:
+        shutil.copy(authority, made / "root/proxy.pem")
+        (made / "root/.npmrc").write_text("cafile=/root/proxy.pem\n")
     return made
 
 

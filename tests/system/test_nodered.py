@@ -149,8 +149,9 @@ def test_it_shows_what_the_board_measured(page, board):
         return tuple(card) in values
 
     for _ in range(3):  # not by chance
+        sent = len(board.frames_sent())
+        wait_until(lambda sent=sent: len(board.frames_sent()) > sent, SHOWN_S, "another frame")
         wait_until(shown, SHOWN_S, "the board's values")
-        time.sleep(1)
     assert "ok" in text(page, CARD)
 
 

@@ -26,7 +26,7 @@ from optiboot import build_optiboot
 from pki import Pki
 from rabbitmq import CONSUMER, GATEWAY
 from roots import SOURCE, need_tools
-from waiting import wait_until
+from waiting import assert_becomes, wait_until
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -225,9 +225,13 @@ def test_broker_as_its_readme_says(machine: Machine) -> None:
 def test_the_broker_listens_where_its_readme_says_and_nowhere_else(machine: Machine) -> None:
     """With the syslog client that a busy machine leaves started, too."""
     machine.box.run("rabbitmqctl", "eval", "{ok, _} = application:ensure_all_started(syslog).")
-    table = machine.box.run("ss", "-Hltun")
-    doors = {(line.split()[0], line.split()[4]) for line in table.splitlines()}
-    assert doors == {("tcp", "*:8883"), ("tcp", "127.0.0.1:4369"), ("tcp", "127.0.0.1:25672")}
+
+    def doors() -> set[tuple[str, str]]:
+        table = machine.box.run("ss", "-Hltun")
+        return {(line.split()[0], line.split()[4]) for line in table.splitlines()}
+
+    assert_becomes(
+        doors, {("tcp", "*:8883"), ("tcp", "127.0.0.1:4369"), ("tcp", "127.0.0.1:25672")})
 
 
 def test_one_edited_file_and_a_start_deliver_readings(machine: Machine) -> None:

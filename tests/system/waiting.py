@@ -20,3 +20,11 @@ def wait_until(predicate: Callable[[], T], timeout: float, what: str) -> T:
         if time.monotonic() > deadline:
             raise TimeoutError(f"waited {timeout:g} s for {what}")
         time.sleep(POLL_S)
+
+
+def assert_becomes(look: Callable[[], T], expected: T, timeout: float = 10) -> None:
+    """As wait_until, for what is worth seeing when it does not come true."""
+    try:
+        wait_until(lambda: look() == expected, timeout, str(expected))
+    except TimeoutError:
+        assert look() == expected
